@@ -1,0 +1,1 @@
+"""Benchmark and reproducibility suite for unsupervised image hashing."""

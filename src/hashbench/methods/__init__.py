@@ -1,0 +1,1 @@
+"""Hashing methods: what they share, and the two that hashbench is named for."""

@@ -1,0 +1,29 @@
+"""From real outputs to bits, with a gradient. sign(0) is +1 everywhere in hashbench: there is no third symbol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def sign(values: Tensor) -> Tensor:
+    """+1 where `values` >= 0, else -1. No gradient."""
+    return torch.where(values >= 0, 1.0, -1.0).to(values.dtype)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return sign(values)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return grad_outputs[0]
+
+
+def straight_through_sign(values: Tensor) -> Tensor:
+    """sign forward, identity backward (Bengio, Léonard, Courville 2013)."""
+    result: Tensor = _StraightThrough.apply(values)
+    return result

@@ -1,0 +1,100 @@
+"""Networks whose weights come from a generator of their own, and the base of methods that are one such network."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of, require_bits
+from hashbench.seeding import torch_generator
+from hashbench.types import Array, FitLog, ItemView, TrainView
+
+
+def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+    """A linear layer with PyTorch's default initialisation, U(-1/sqrt(n_in), 1/sqrt(n_in)), drawn from `generator`."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)  # type: ignore[no-untyped-call]
+    bound = 1 / math.sqrt(n_in)
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    if bias:
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
+
+
+class HeadMethod(ABC):
+    """A method whose code is the sign of a small network applied to the pooled feature of one image.
+
+    A subclass says which network (`network`) and how it is trained (`train_network`); fitting, encoding, saving and
+    loading are here.
+    """
+
+    title: ClassVar[str]
+    paper: ClassVar[Paper]
+    deviations: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled"})
+
+    head: nn.Module
+    _shape: tuple[int, int]
+
+    @abstractmethod
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """A new network (m, n_features) -> (m, n_bits) whose sign is the code."""
+
+    @abstractmethod
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """Train `head` in place, in train mode."""
+
+    def fit(self, train: TrainView, n_bits: int, seed: int) -> FitLog:
+        """See `Method.fit`."""
+        require_bits(n_bits)
+        for name in sorted(self.needs & {"pooled", "token_mean", "views", "view_tokens"}):
+            features_of(train, name)
+        generator = torch_generator(seed)
+        n_features = features_of(train, "pooled").shape[1]
+        head = self.network(n_features, n_bits, generator)
+        log = self.train_network(head.train(), train, n_bits, generator)
+        self.head, self._shape = head.eval(), (n_features, n_bits)
+        return log
+
+    def encode(self, items: ItemView) -> Array:
+        """See `Method.encode`."""
+        return sign_bits(self.head, features_of(items, "pooled"))
+
+    def state_dict(self) -> dict[str, Array]:
+        """See `Method.state_dict`."""
+        state = {name: value.detach().cpu().numpy() for name, value in self.head.state_dict().items()}
+        return {**state, "shape": np.array(self._shape, dtype=np.int64)}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """See `Method.load_state_dict`."""
+        n_features, n_bits = (int(size) for size in state["shape"])
+        head = self.network(n_features, n_bits, torch_generator(0))
+        head.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in state.items() if name != "shape"}
+        )
+        self.head, self._shape = head.eval(), (n_features, n_bits)
+
+
+_ROWS_AT_ONCE = 1024
+
+
+@torch.inference_mode()
+def sign_bits(head: nn.Module, features: Array) -> Array:
+    """Bits head(x) >= 0 of every row of `features` (m, d): bool (m, b).
+
+    Rows pass through in blocks of one fixed size, the last one filled up with zeros: matrix products round
+    differently at different sizes, and a code must not depend on which other items are encoded with it.
+    """
+    blocks = []
+    for start in range(0, len(features), _ROWS_AT_ONCE):
+        block = np.asarray(features[start : start + _ROWS_AT_ONCE], dtype=np.float32)
+        padded = np.zeros((_ROWS_AT_ONCE, block.shape[1]), dtype=np.float32)
+        padded[: len(block)] = block
+        outputs: Tensor = head(torch.from_numpy(padded))
+        blocks.append((outputs[: len(block)] >= 0).numpy())
+    return np.concatenate(blocks)

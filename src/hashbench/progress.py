@@ -1,0 +1,48 @@
+"""Progress of long loops: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+log = logging.getLogger("hashbench")
+_T = TypeVar("_T")
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+def track(items: Iterable[_T], description: str, total: int | None = None) -> Iterator[_T]:
+    """Yield `items` and show how far the loop is, with the estimated time left.
+
+    Shown only where the `hashbench` logger lets INFO through, so `-q` silences it.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if not log.isEnabledFor(logging.INFO):
+        yield from items
+    elif sys.stderr.isatty():
+        yield from _bar(items, description, total)
+    else:
+        yield from _lines(items, description, total)
+
+
+def _bar(items: Iterable[_T], description: str, total: int | None) -> Iterator[_T]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(items, total=total, description=description)
+
+
+def _lines(items: Iterable[_T], description: str, total: int | None) -> Iterator[_T]:
+    start = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""
+            log.info("%s: %d%s%s", description, done, f" of {total}" if total else "", left)
