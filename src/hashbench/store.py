@@ -88,10 +88,10 @@ def _write_sidecar(path: Path, about: Mapping[str, Any]) -> None:
 
 def write_tensors(path: Path, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
     """Write named arrays as one `.safetensors` artefact."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     _write_sidecar(path, about)
 
 
@@ -199,12 +199,18 @@ class ArrayBuilder:
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as a `.safetensors` artefact."""
-    arrays = {"query": split.query, "database": split.database, "train": split.train, "labels": split.labels}
-    write_tensors(path, arrays, {"name": split.name, "digest": split.digest})
+    """Write a split as a `.safetensors` artefact: row numbers as uint32, labels one bit each."""
+    arrays = {part: getattr(split, part).astype(np.uint32) for part in ("query", "database", "train")}
+    arrays["labels"] = np.packbits(split.labels, axis=1)
+    write_tensors(path, arrays, {"name": split.name, "digest": split.digest, "classes": split.labels.shape[1]})
 
 
 def read_split(path: Path) -> Split:
     """Read a split. Raises HashbenchError where it is damaged."""
-    arrays = read_tensors(path)
-    return Split(about(path)["name"], arrays["query"], arrays["database"], arrays["train"], arrays["labels"])
+    arrays, said = read_tensors(path), about(path)
+    rows = [arrays[part].astype(np.int64) for part in ("query", "database", "train")]
+    labels = np.unpackbits(arrays["labels"], axis=1, count=said["classes"]).astype(np.bool_)
+    split = Split(said["name"], rows[0], rows[1], rows[2], labels)
+    if split.digest != said["digest"]:
+        raise HashbenchError(f"{path} is damaged (its digest is not the recorded one); run `dvc repro`")
+    return split

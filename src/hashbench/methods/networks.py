@@ -27,16 +27,17 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
 
 
 class HeadMethod(ABC):
-    """A method whose code is the sign of a small network applied to the pooled feature of one image.
+    """A method whose code is the sign of a small network applied to one feature vector of an image.
 
     A subclass says which network (`network`) and how it is trained (`train_network`); fitting, encoding, saving and
-    loading are here.
+    loading are here. `encodes` names the feature that goes through the network at inference.
     """
 
     title: ClassVar[str]
     paper: ClassVar[Paper]
     deviations: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    encodes: ClassVar[str] = "pooled"
 
     head: nn.Module
     _shape: tuple[int, int]
@@ -55,7 +56,7 @@ class HeadMethod(ABC):
         for name in sorted(self.needs & {"pooled", "token_mean", "views", "view_tokens"}):
             features_of(train, name)
         generator = torch_generator(seed)
-        n_features = features_of(train, "pooled").shape[1]
+        n_features = features_of(train, self.encodes).shape[1]
         head = self.network(n_features, n_bits, generator)
         log = self.train_network(head.train(), train, n_bits, generator)
         self.head, self._shape = head.eval(), (n_features, n_bits)
@@ -63,7 +64,7 @@ class HeadMethod(ABC):
 
     def encode(self, items: ItemView) -> Array:
         """See `Method.encode`."""
-        return sign_bits(self.head, features_of(items, "pooled"))
+        return sign_bits(self.head, features_of(items, self.encodes))
 
     def state_dict(self) -> dict[str, Array]:
         """See `Method.state_dict`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -81,3 +82,22 @@ def _checked(found: object, code: str) -> type[Method]:
     if not isinstance(found, type) or missing:
         raise HashbenchError(f"method code {code}: not a Method, it lacks {', '.join(missing)}")
     return found
+
+
+def code_files(method: type[Method]) -> list[Path]:
+    """The files of hashbench's methods that decide what `method` computes: its own and what that imports, in order.
+
+    A cell is fitted again exactly where one of these, its hyperparameters or its input changes.
+    """
+    found: dict[str, Path] = {}
+    waiting = [method.__module__]
+    while waiting:
+        name = waiting.pop()
+        path = Path(str(sys.modules[name].__file__)) if name in sys.modules else None
+        if name in found or path is None:
+            continue
+        found[name] = path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hashbench.methods."):
+                waiting.append(str(node.module))
+    return [found[name] for name in sorted(found)]

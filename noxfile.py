@@ -1,0 +1,139 @@
+"""The project's commands. Every session works in one locked environment, `.venv`, which uv owns.
+
+A session needs nothing installed beforehand: uv is taken from the PATH, from the `nox[uv]` extra, or put into
+`.nox/uv` by pip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import venv
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).parent.resolve()
+ENVIRONMENT = {
+    "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv"),
+    "VIRTUAL_ENV": None,
+    "PYTHONPATH": None,
+    "PYTHONHASHSEED": "0",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def uv_command(session: nox.Session) -> str:
+    """The uv to use, installed into `.nox/uv` where there is none."""
+    for found in (os.environ.get("UV"), shutil.which("uv")):
+        if found:
+            return found
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        home = ROOT / ".nox" / "uv"
+        if not (home / "bin" / "uv").exists():
+            venv.create(home, with_pip=True, clear=True)
+            session.run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv", external=True)
+        return str(home / "bin" / "uv")
+
+
+def sync(session: nox.Session, *options: str) -> None:
+    """Make `.venv` what uv.lock says. torchsort is the one package built from source; all else works without it."""
+    command = (uv_command(session), "sync", "--locked", "--quiet", *options)
+    try:
+        session.run(*command, external=True, env=ENVIRONMENT)
+    except CommandFailed:
+        session.run(*command, "--no-install-package", "torchsort", external=True, env=ENVIRONMENT)
+        session.warn(
+            "torchsort could not be built (it needs a C++ compiler and the Python headers, and a CUDA toolkit only "
+            "with TORCHSORT_CUDA=1): everything works but the sorter option 'torchsort'."
+        )
+
+
+def run(session: nox.Session, *command: str) -> None:
+    """Run a command of `.venv`."""
+    session.run(uv_command(session), "run", "--no-sync", *command, external=True, env=ENVIRONMENT)
+
+
+def reproduce(session: nox.Session, *shown: str) -> None:
+    """Bring a profile's results up to date (`-- --profile NAME`, default quick) and show some of them."""
+    arguments = list(session.posargs)
+    profile = "quick"
+    if "--profile" in arguments:
+        place = arguments.index("--profile")
+        profile = arguments[place + 1] if place + 1 < len(arguments) else ""
+        del arguments[place : place + 2]
+    sync(session)
+    start = time.monotonic()
+    run(session, "hashbench", "check", profile)
+    pipeline = "dvc.yaml" if profile == "quick" else f"pipelines/{profile}/dvc.yaml"
+    run(session, "dvc", "--wait-for-lock", "repro", *arguments, pipeline)
+    for name in shown:
+        run(session, "hashbench", "show", name, "--profile", profile)
+    session.log(f"profile {profile}: up to date after {time.monotonic() - start:.0f} s")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite."""
+    sync(session)
+    run(session, "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff (lint and format), mypy --strict, and who may import whom."""
+    sync(session, "--group", "lint")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "mypy")
+    run(session, "lint-imports")
+
+
+@nox.session
+def reproduce_table1(session: nox.Session) -> None:
+    """Regenerate Table 1 of a profile: `nox -s reproduce_table1 -- --profile cpu`."""
+    reproduce(session, "table1")
+
+
+@nox.session
+def reproduce_table2(session: nox.Session) -> None:
+    """Regenerate Table 2 (precision, Hamming radius 2, tie bounds)."""
+    reproduce(session, "table2")
+
+
+@nox.session
+def reproduce_table3(session: nox.Session) -> None:
+    """Regenerate Table 3 (cost)."""
+    reproduce(session, "table3")
+
+
+@nox.session
+def reproduce_figures(session: nox.Session) -> None:
+    """Regenerate the figures and the report page."""
+    reproduce(session, "figures")
+
+
+@nox.session
+def ablations(session: nox.Session) -> None:
+    """Run the ablations of the methods under study: `nox -s ablations -- --profile cifar10-jpeg`."""
+    sync(session)
+    profile = session.posargs[session.posargs.index("--profile") + 1] if "--profile" in session.posargs else "quick"
+    run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/ablations-{profile}/dvc.yaml")
+    run(session, "hashbench", "show", "ablations", "--profile", profile)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed as ratios against named alternatives in the same run; writes results/bench/."""
+    sync(session, "--group", "bench")
+    for script in sorted((ROOT / "benchmarks").glob("*.py")):
+        run(session, "python", str(script.relative_to(ROOT)))

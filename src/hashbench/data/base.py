@@ -1,0 +1,112 @@
+"""A data set in memory, and the place that its files come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hashbench.data.fetch import FileSpec, fetch
+from hashbench.data.images import ImageFiles
+from hashbench.errors import HashbenchError
+from hashbench.types import Array
+
+TRAIN_FOLD, TEST_FOLD = 0, 1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """n images, their labels, and the publisher's own division, on which protocols build.
+
+    `labels` bool (n, c), one-hot for a single-label data set; `class_names` (c,); `fold` int8 (n,), 0 for the
+    publisher's train part and 1 for the test part; `images` uint8 (n, h, w, 3) where all have one size, else
+    `ImageFiles` of any size that are decoded on demand; `files` (n,) the publisher's file names (empty where there
+    are none), by which published split lists name rows; `skipped` the files left out because they cannot be decoded.
+
+    Raises HashbenchError where the parts do not fit together.
+    """
+
+    name: str
+    title: str
+    labels: Array
+    class_names: tuple[str, ...]
+    fold: Array
+    images: Array | ImageFiles
+    files: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if self.labels.ndim != 2 or self.labels.dtype != np.bool_ or self.labels.shape[1] != len(self.class_names):
+            raise HashbenchError(
+                f"data set {self.name}: labels must be bool (n, {len(self.class_names)}), "
+                f"got {self.labels.dtype} {self.labels.shape}"
+            )
+        if self.fold.dtype != np.int8 or not np.isin(self.fold, (TRAIN_FOLD, TEST_FOLD)).all():
+            raise HashbenchError(f"data set {self.name}: fold must be int8 of 0 (train part) and 1 (test part)")
+        for part, length in (("fold", len(self.fold)), ("images", len(self.images)), ("files", len(self.files) or n)):
+            if length != n:
+                raise HashbenchError(f"data set {self.name}: {length} {part} for {n} rows of labels")
+        if isinstance(self.images, np.ndarray) and (self.images.dtype != np.uint8 or self.images.shape[3:] != (3,)):
+            raise HashbenchError(
+                f"data set {self.name}: images must be uint8 (n, h, w, 3), got {self.images.dtype} {self.images.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether every row shows exactly one class."""
+        return bool((self.labels.sum(axis=1) == 1).all())
+
+    def read(self, rows: Sequence[int] | Array) -> Array | list[Array]:
+        """The images of `rows`: uint8 (m, h, w, 3) where all have one size, else a list of m arrays uint8 (h, w, 3).
+
+        Raises BadImageError that names a file that cannot be decoded.
+        """
+        if isinstance(self.images, np.ndarray):
+            return np.asarray(self.images[np.asarray(rows, dtype=np.int64)])
+        return [self.images[int(row)] for row in rows]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set called `name` (in tables: `title`) finds its files: the first of `folders` that has them.
+
+    What is fetched goes to the first folder.
+    """
+
+    name: str
+    title: str
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def default(cls, name: str, title: str) -> Source:
+        """The folder that HASHBENCH_DATA names, if it is set, then `data/` in the working directory."""
+        shared = os.environ.get("HASHBENCH_DATA")
+        folders = (Path(shared),) if shared else ()
+        return cls(name, title, (*folders, Path("data")))
+
+    def fetch(self, spec: FileSpec) -> Path:
+        """The verified file `spec`: found in one of the folders, or downloaded to the first."""
+        for folder in self.folders:
+            if (folder / spec.name).exists():
+                return fetch(spec, folder)
+        return fetch(spec, self.folders[0])
+
+    def find(self, name: str, how: str) -> Path:
+        """A file or folder that the user put in place; `how` ends the error's sentence where it is missing."""
+        for folder in self.folders:
+            if (folder / name).exists():
+                return folder / name
+        looked = " or ".join(str(folder / name) for folder in self.folders)
+        raise HashbenchError(f"data set {self.name}: {looked} is missing; {how}")
+
+
+def one_hot(classes: Array, n_classes: int) -> Array:
+    """Labels bool (n, c) from class numbers (n,) in [0, c)."""
+    return np.asarray(np.arange(n_classes) == np.asarray(classes)[:, None])

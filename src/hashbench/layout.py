@@ -1,0 +1,102 @@
+"""Where every file of a profile lies, and which cells it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from hashbench.params import Params
+from hashbench.seeding import run_seed
+
+
+class Cell(NamedTuple):
+    """One run: its five coordinates. `seed` is the number of the repetition."""
+
+    dataset: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The cell's file name without ending."""
+        return f"{self.dataset}-{self.backbone}-{self.method}-{self.bits}-{self.seed}"
+
+    def derived_seed(self, base: int) -> int:
+        """The seed of every random draw of the cell's fit."""
+        return run_seed(base, self.dataset, self.backbone, self.method, self.bits, self.seed)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one profile below the project's root (the working directory, unless said otherwise)."""
+
+    profile: str
+    root: Path = Path()
+
+    @property
+    def artefacts(self) -> Path:
+        """What can be made again and is not in git: images, splits, features, fitted methods."""
+        return self.root / "artefacts" / self.profile
+
+    @property
+    def results(self) -> Path:
+        """What people look at, cite and check."""
+        return self.root / "results" / self.profile
+
+    def dataset(self, dataset: str) -> Path:
+        """The folder of a prepared data set."""
+        return self.artefacts / "data" / dataset
+
+    def split(self, dataset: str) -> Path:
+        """Query, database and train rows and labels: all that is needed to check a table from its codes."""
+        return self.results / "splits" / f"{dataset}.safetensors"
+
+    def weights(self, dataset: str, backbone: str) -> Path:
+        """The record of the weights that a run's backbone has (and the weights, where they were trained here)."""
+        return self.artefacts / "backbones" / f"{dataset}-{backbone}.safetensors"
+
+    def features(self, dataset: str, backbone: str) -> Path:
+        """The folder of a data set's features."""
+        return self.artefacts / "features" / f"{dataset}-{backbone}"
+
+    def features_record(self, dataset: str, backbone: str) -> Path:
+        """The file among a data set's features whose sidecar describes them all."""
+        return self.features(dataset, backbone) / "pooled.npy"
+
+    def model(self, cell: Cell) -> Path:
+        """A fitted method."""
+        return self.artefacts / "models" / cell.method / f"{cell.name}.safetensors"
+
+    def codes(self, cell: Cell) -> Path:
+        """A cell's packed query and database codes."""
+        return self.results / "codes" / cell.method / f"{cell.name}.safetensors"
+
+    def runs(self, group: str) -> Path:
+        """The folder of the run records of a group of methods (`methods` or `ablations`)."""
+        return self.results / ("runs" if group == "methods" else f"{group}/runs")
+
+    def queries(self, group: str) -> Path:
+        """The folder of a group's per-query files."""
+        return self.results / ("queries" if group == "methods" else f"{group}/queries")
+
+    def record(self, cell: Cell, group: str) -> Path:
+        """A cell's run record."""
+        return self.runs(group) / f"{cell.name}.json"
+
+    def per_query(self, cell: Cell, group: str) -> Path:
+        """A cell's average precision query by query."""
+        return self.queries(group) / f"{cell.name}.safetensors"
+
+
+def cells_of(params: Params, profile: str, method: str) -> Iterator[Cell]:
+    """Every cell of one method in a profile, in the order of params.yaml."""
+    chosen = params.profile(profile)
+    for dataset in chosen.datasets:
+        for backbone in chosen.backbones:
+            for bits in chosen.bits:
+                for seed in chosen.seeds:
+                    yield Cell(dataset, backbone, method, bits, seed)

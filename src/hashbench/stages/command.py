@@ -1,0 +1,52 @@
+"""How a stage is run: its arguments, its log, and how a user's mistake ends it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from hashbench.errors import HashbenchError
+
+log = logging.getLogger("hashbench")
+LEVELS = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
+
+
+def set_up_log(level: str | None = None) -> None:
+    """Send the log to standard error; `level` (quiet, normal, verbose) defaults to $HASHBENCH_LOG."""
+    level = level or os.environ.get("HASHBENCH_LOG", "normal")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(LEVELS.get(level, logging.INFO))
+    log.propagate = False
+
+
+def run_stage(stage: Callable[..., None], *argument_names: str) -> NoReturn:
+    """Call `stage` with the command line's arguments and exit: 0, or 2 with one sentence for a user's mistake."""
+    set_up_log()
+    if len(sys.argv) - 1 != len(argument_names):
+        sys.exit(f"usage: python -m {stage.__module__} {' '.join(name.upper() for name in argument_names)}")
+    sys.exit(run_guarded(lambda: stage(*sys.argv[1:])))
+
+
+def run_guarded(action: Callable[[], int | None]) -> int:
+    """Run `action` and return its exit status; a user's mistake or an interrupt becomes a status and one line."""
+    try:
+        return action() or 0
+    except HashbenchError as error:
+        print(f"hashbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hashbench: interrupted; finished work is kept, run the same command to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"hashbench: {error.strerror}: {error.filename or 'disk'}; mend it and run again", file=sys.stderr)
+        return 2

@@ -1,0 +1,43 @@
+"""Put every data set of a profile in place: download or find its files, verify them, and keep images and labels.
+
+Small images of one size become one array, which later stages map into memory; others stay in their files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashbench import store
+from hashbench.data.registry import load_dataset
+from hashbench.layout import Layout
+from hashbench.params import DatasetParams, load_params
+from hashbench.stages.command import log, run_stage
+from hashbench.stages.provide import source_of
+
+
+def main(profile: str) -> None:
+    """Prepare the data sets of `profile`."""
+    params, layout = load_params(), Layout(profile)
+    for name in params.profile(profile).datasets:
+        prepare(name, params.datasets[name], layout)
+
+
+def prepare(name: str, block: DatasetParams, layout: Layout) -> None:
+    """Load one data set from its files and write it to the profile's artefacts."""
+    dataset = load_dataset(block.kind, source_of(name, block), block.load_options)
+    folder = layout.dataset(name)
+    if isinstance(dataset.images, np.ndarray):
+        images = store.ArrayBuilder(folder / "images.npy", dataset.images.shape, np.uint8, {"dataset": name})
+        images.add(dataset.images[images.done :])
+        images.finish()
+    store.write_tensors(
+        folder / "labels.safetensors",
+        {"labels": dataset.labels.astype(np.uint8), "fold": dataset.fold},
+        {"class_names": list(dataset.class_names), "in_files": not isinstance(dataset.images, np.ndarray)},
+    )
+    skipped = f", {len(dataset.skipped)} undecodable images left out" if dataset.skipped else ""
+    log.info("%s: %d images, %d classes%s", dataset.title, len(dataset), len(dataset.class_names), skipped)
+
+
+if __name__ == "__main__":
+    run_stage(main, "profile")
