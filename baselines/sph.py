@@ -22,7 +22,7 @@ class SpH(ShallowMethod):
     A pivot starts as the mean of `pivot_rows` random train rows. The fit ends when mean |o_kl - n/4| <=
     `mean_tolerance` n/4 and std o_kl <= `std_tolerance` n/4 over the pairs, or after `iterations` rounds of pushing.
 
-    The curves `overlap error` and `overlap spread` are that mean and that deviation as shares of n/4, one value a round.
+    The curves `overlap error` and `overlap spread` are that mean and that deviation in units of n/4, round by round.
     """
 
     title: ClassVar[str] = "SpH"
@@ -49,17 +49,57 @@ class SpH(ShallowMethod):
 
     def learn(self, features: Array, n_bits: int, generator: np.random.Generator) -> tuple[dict[str, Array], FitLog]:
         """See `ShallowMethod.learn`."""
-        n = len(features)
-        if n < self.pivot_rows:
-            raise HashbenchError(f"SpH's pivots are means of {self.pivot_rows} train rows, and there are only {n}")
-        pairs = np.triu_indices(n_bits, 1)
+        if len(features) < self.pivot_rows:
+            raise HashbenchError(f"SpH takes the mean of {self.pivot_rows} train rows, and there are {len(features)}")
         mean = mean_of(features)
-        drawn = [generator.choice(n, self.pivot_rows, replace=False) for _ in range(n_bits)]
+        drawn = [generator.choice(len(features), self.pivot_rows, replace=False) for _ in range(n_bits)]
         pivots = np.stack([features[np.sort(rows)].mean(axis=0, dtype=np.float64) for rows in drawn]) - mean
-        errors: list[float] = []
-        spreads: list[float] = []
+        radii, overlaps = balanced_balls(features, mean, pivots)
+        curves: dict[str, list[float]] = {"overlap error": [], "overlap spread": []}
+        converged = False
         for _ in track(range(self.iterations), "SpH"):
+            pivots = pivots + push(overlaps, pivots, len(features))
             radii, overlaps = balanced_balls(features, mean, pivots)
-            pivots = pivots + forces(overlaps, pivots, n)
-            radii, overlaps = balanced_balls(features, mean, pivots)
-            errors.append(float(np.abs(overlaps[pairs] - n / 4).sum()) / max(len(pairs[0]), 1) / (n / 4))
+            error, spread = dependence(overlaps, len(features))
+            curves["overlap error"].append(error)
+            curves["overlap spread"].append(spread)
+            converged = error <= self.mean_tolerance and spread <= self.std_tolerance
+            if converged:
+                break
+        outcome = "converged" if converged else "did not converge"
+        remark = f"{outcome} in {len(curves['overlap error'])} rounds of at most {self.iterations}"
+        return {"mean": mean, "pivots": pivots, "squared_radii": radii}, FitLog(curves, (remark,))
+
+    def scores(self, rows: Array) -> Array:
+        """t_k² - ‖x - p_k‖²."""
+        # Around the mean, where the distances lose least to rounding.
+        distances = squared_distances(rows - self.state["mean"], self.state["pivots"])
+        margins: Array = self.state["squared_radii"] - distances
+        return margins
+
+
+def balanced_balls(features: Array, mean: Array, pivots: Array) -> tuple[Array, Array]:
+    """Around each pivot (b, d) the smallest ball that holds floor(n / 2) (at least 1) of the features (n, d).
+
+    Pivots are given relative to `mean`. Returns the squared radii (b,) and o_kl, how many rows each two balls share,
+    (b, b).
+    """
+    distances = row_by_row(lambda rows: squared_distances(rows - mean, pivots), features)
+    half = max(len(features) // 2, 1) - 1
+    squared_radii = np.partition(distances, half, axis=0)[half]
+    inside = (distances <= squared_radii).astype(np.float64)
+    return squared_radii, inside.T @ inside
+
+
+def push(overlaps: Array, pivots: Array, n: int) -> Array:
+    """How far each pivot (b, d) is moved, (b, d): p_k by the sum over l of (o_kl - n/4) / (n/4) (p_k - p_l) / 2b."""
+    strength = (overlaps - n / 4) / (n / 4) / (2 * len(pivots))
+    np.fill_diagonal(strength, 0.0)
+    moves: Array = strength.sum(axis=1, keepdims=True) * pivots - strength @ pivots
+    return moves
+
+
+def dependence(overlaps: Array, n: int) -> tuple[float, float]:
+    """Mean |o_kl - n/4| and standard deviation of o_kl over the pairs k < l, as shares of n/4; 0, 0 for one bit."""
+    shared = overlaps[np.triu_indices(len(overlaps), 1)] / (n / 4)
+    return (float(np.abs(shared - 1).mean()), float(shared.std())) if len(shared) else (0.0, 0.0)

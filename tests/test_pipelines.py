@@ -107,3 +107,21 @@ def test_a_damaged_code_file_is_made_again(project: Path) -> None:
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert "fit@lsh" in stages_run(dvc(project, "repro"))
     assert path.read_bytes() == whole
+
+
+def test_the_worked_example_of_a_method_runs(project: Path) -> None:
+    text = (ROOT / "docs" / "adding.md").read_text()
+    code = text.partition('```python title="my_hash.py"\n')[2].partition("```")[0]
+    (project / "my_hash.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-c", "from hashbench.cli import main; main()", "fit", "my_hash.py"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project / "src"), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Median LSH" in done.stdout
+    assert "LSH" in done.stdout

@@ -55,8 +55,12 @@ class Layout:
         """Query, database and train rows and labels: all that is needed to check a table from its codes."""
         return self.results / "splits" / f"{dataset}.safetensors"
 
-    def weights(self, dataset: str, backbone: str) -> Path:
-        """The record of the weights that a run's backbone has (and the weights, where they were trained here)."""
+    def weights_record(self, dataset: str, backbone: str) -> Path:
+        """Which weights a run's backbone has: file name and sha256."""
+        return self.artefacts / "backbones" / f"{dataset}-{backbone}.json"
+
+    def trained_weights(self, dataset: str, backbone: str) -> Path:
+        """The weights of a backbone that was trained here."""
         return self.artefacts / "backbones" / f"{dataset}-{backbone}.safetensors"
 
     def features(self, dataset: str, backbone: str) -> Path:
@@ -64,8 +68,8 @@ class Layout:
         return self.artefacts / "features" / f"{dataset}-{backbone}"
 
     def features_record(self, dataset: str, backbone: str) -> Path:
-        """The file among a data set's features whose sidecar describes them all."""
-        return self.features(dataset, backbone) / "pooled.npy"
+        """The backbone's title and the digest of all features of a data set."""
+        return self.features(dataset, backbone) / "features.json"
 
     def model(self, cell: Cell) -> Path:
         """A fitted method."""

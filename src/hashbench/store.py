@@ -187,6 +187,11 @@ class ArrayBuilder:
         write_text(self._progress, json.dumps({"identity": self._identity, "blocks": self._blocks}))
         self.done = stop
 
+    def rewind(self, done: int) -> None:
+        """Go back to `done` rows, the end of an earlier block."""
+        self._blocks = [block for block in self._blocks if block[1] <= done]
+        self.done = done
+
     def finish(self, **about: Any) -> None:
         """Make the artefact of the rows added. Raises HashbenchError where some are missing."""
         if self.done != len(self._array):

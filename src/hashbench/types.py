@@ -98,15 +98,17 @@ class ItemView:
     """Rows of one data set as a method may see them. Arrays may be memory-mapped; all are read-only.
 
     `rows` int64 (m,); `pooled` float32 (m, d); `token_mean` float32 (m, d_t), the mean of the patch tokens (the same
-    array as `pooled` where the backbone pools by averaging); `images` uint8 (m, h, w, 3). What a run does not
-    provide is None. There is no label field: methods are blind to labels by type.
+    array as `pooled` where the backbone pools by averaging); `images` uint8 (m, h, w, 3); `backbone`: given where a
+    method may train its own copy. What a run does not provide is None. There is no label field: methods are blind to
+    labels by type.
     """
 
     rows: Array
     pooled: Array | None = None
     token_mean: Array | None = None
     images: Array | None = None
-    _provides: ClassVar[tuple[str, ...]] = ("pooled", "token_mean", "images")
+    backbone: TrainableBackbone | None = None
+    _provides: ClassVar[tuple[str, ...]] = ("pooled", "token_mean", "images", "backbone")
 
     def __post_init__(self) -> None:
         for name in ("rows", *self._provides):
@@ -132,13 +134,12 @@ class TrainView(ItemView):
     """An `ItemView` of the train rows, plus augmented views of them.
 
     `views` float32 (v, m, d): pooled features of v augmented views of every train image; `view_tokens` float16 or
-    float32 (v, m, p, d_t): their patch tokens; `backbone`: given where a method may train its own copy.
+    float32 (v, m, p, d_t): their patch tokens.
     """
 
     views: Array | None = None
     view_tokens: Array | None = None
-    backbone: TrainableBackbone | None = None
-    _provides: ClassVar[tuple[str, ...]] = (*ItemView._provides, "views", "view_tokens", "backbone")
+    _provides: ClassVar[tuple[str, ...]] = (*ItemView._provides, "views", "view_tokens")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,14 +219,15 @@ class CodeStatistics:
 class Evaluation:
     """Everything that one pass over the distances between queries and database tells; docs/evaluation.md defines it.
 
-    Per query, float64 (n_q,): `ap` (expectation over random order inside ties), `ap_optimistic`, `ap_pessimistic`,
-    `ndcg`; all NaN where the database holds nothing relevant (int64 `n_relevant` is 0 there).
-    At each of the int64 `ranks`: `precision_at`, `recall_at` (expectations, means over queries).
-    By Hamming radius 0..b, float64 (b + 1,): `radius_precision`, `radius_recall`.
-    `precision_within_2`: mean over queries of the precision within radius 2, where a query that finds nothing counts
-    0; `found_nothing_within_2`: the share of such queries.
+    Per query, float64 (n_q,): `ap` (expectation over random order inside ties, unless `order` says otherwise),
+    `ap_optimistic` (relevant items first inside each tie), `ap_pessimistic` (last), `ndcg`; all NaN where the database
+    holds nothing relevant (int64 `n_relevant` is 0 there).
+    Means over queries: `precision_at`, `recall_at` at each of the int64 `ranks`; `radius_precision`, `radius_recall`
+    float64 (b + 1,) within each Hamming radius 0..b; `precision_within_2`, where a query that finds nothing counts 0.
+    `found_nothing_within_2`: the share of all queries that find nothing within radius 2.
     `relevant_histogram`, `other_histogram` int64 (b + 1,): pairs at each distance.
-    `denominator` and `empty` are the rules that `map` follows.
+    `denominator` is the rule that AP@k follows, `empty` the rule that every mean over queries follows. `order`
+    "database" or "argsort" replaces the expectation in `ap`, `ndcg`, `precision_at` and `recall_at`.
     """
 
     n_bits: int
@@ -246,11 +248,12 @@ class Evaluation:
     found_nothing_within_2: float
     relevant_histogram: Array
     other_histogram: Array
+    order: Literal["random", "database", "argsort"] = "random"
 
-    def _mean(self, ap: Array) -> float:
+    def _mean(self, values: Array) -> float:
         if self.empty == "zero":
-            return float(np.nan_to_num(ap).mean())
-        return float(np.nanmean(ap)) if np.isfinite(ap).any() else float("nan")
+            return float(np.nan_to_num(values).mean())
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
     @property
     def map(self) -> float:
@@ -259,13 +262,18 @@ class Evaluation:
 
     @property
     def map_optimistic(self) -> float:
-        """The mAP of the luckiest order inside ties."""
+        """The mAP of the order that puts relevant items first inside each tie."""
         return self._mean(self.ap_optimistic)
 
     @property
     def map_pessimistic(self) -> float:
-        """The mAP of the unluckiest order inside ties."""
+        """The mAP of the order that puts relevant items last inside each tie."""
         return self._mean(self.ap_pessimistic)
+
+    @property
+    def mean_ndcg(self) -> float:
+        """Mean of `ndcg`, by the same rule for queries without relevant items."""
+        return self._mean(self.ndcg)
 
 
 Source = Literal["paper", "official code", "third-party", "ours"]

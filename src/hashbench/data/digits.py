@@ -28,7 +28,7 @@ def load(source: Source) -> Dataset:
     The set has no published division (it is itself the test part of the original); rows follow the order of
     writing, so the last 360 are the test fold, which keeps one writer's digits together.
     """
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)

@@ -126,6 +126,8 @@ def _from_mirror(url: str, part: Path, spec: FileSpec) -> None:
 
 def _transfer(url: str, part: Path, spec: FileSpec) -> None:
     """One request for what is still missing of `part`."""
+    if _size(part) == spec.size:
+        return
     headers = {"User-Agent": "hashbench", "Accept-Encoding": "identity", **_resume_headers(url, part, spec)}
     try:
         response = _opener().open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS)

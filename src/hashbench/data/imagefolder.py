@@ -32,19 +32,17 @@ def load(source: Source, file: str, sha256: str | None = None, on_bad_image: Bad
     places = [_place(path, name) for name in names]
     classes = sorted({class_name for _, class_name in places})
 
-    decoded = open_images(
-        ImageFiles(path.parent, tuple(f"{path.name}/{name}" for name in names)), on_bad_image, source.title
-    )
-    kept = [places[row] for row in decoded.kept]
+    opened = open_images(ImageFiles(tuple(f"{path}/{name}" for name in names)), on_bad_image, source.title)
+    kept = [places[row] for row in opened.kept]
     return Dataset(
         name=source.name,
         title=source.title,
         labels=one_hot(np.array([classes.index(class_name) for _, class_name in kept]), len(classes)),
         class_names=tuple(classes),
         fold=np.array([_FOLDS[part] for part, _ in kept], dtype=np.int8),
-        images=decoded.images,
-        files=tuple(names[row] for row in decoded.kept),
-        skipped=decoded.skipped,
+        images=opened.images,
+        files=tuple(names[row] for row in opened.kept),
+        skipped=opened.skipped,
     )
 
 

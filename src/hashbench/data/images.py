@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,48 +22,63 @@ from hashbench.errors import HashbenchError
 from hashbench.progress import track
 from hashbench.types import Array
 
+log = logging.getLogger("hashbench")
+
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
 BadImagePolicy = Literal["fatal", "skip"]
 
 _READ_ERRORS = (OSError, KeyError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_IN_MEMORY = 1 << 30
+_IN_MEMORY_BYTES = 1 << 30
 
 
 class BadImageError(HashbenchError):
     """An image file is missing, truncated or no image; the message names it."""
 
 
+_REMEDY = "replace the file, or set `on_bad_image: skip` for this data set in params.yaml to leave such rows out"
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """A sequence of images of any size that stay on disk: `files[i]` decodes one to uint8 (h, w, 3) RGB.
 
-    `names` are paths below `root`; a part of a path that is a zip file stands for what is inside it, as in
-    `images.zip/train/cat/1.jpg`. Cheap to copy to worker processes. Raises BadImageError that names the file.
+    `paths`: where each lies; a part of a path that is a zip file stands for what is inside it, as in
+    `data/images.zip/train/cat/1.jpg`. Cheap to copy to worker processes. Raises BadImageError that names the file.
     """
 
-    root: Path
-    names: tuple[str, ...]
+    paths: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.paths)
 
     def __getitem__(self, row: int) -> Array:
-        return decode(self.encoded(row), str(self.root / self.names[row]))
+        return decode(self.encoded(row), self.paths[row])
 
     def encoded(self, row: int) -> bytes:
         """The file as its publisher made it."""
-        path = self.root / self.names[row]
+        path = self.paths[row]
+        archive, inside = _split_zip(path)
         try:
-            before, zipped, inside = self.names[row].partition(".zip/")
-            if zipped and (archive := self.root / f"{before}.zip").is_file():
-                return _zip(archive, os.getpid()).read(inside)
-            return path.read_bytes()
+            return _zip(archive, os.getpid()).read(inside) if inside else archive.read_bytes()
         except _READ_ERRORS as error:
             raise BadImageError(f"{path}: image cannot be read ({error}); {_REMEDY}") from None
 
+    def missing(self) -> list[str]:
+        """The paths where there is no file."""
+        return [path for path in self.paths if not _exists(path)]
 
-_REMEDY = "replace the file, or set `on_bad_image: skip` for this data set in params.yaml to leave such rows out"
+
+def _split_zip(path: str) -> tuple[Path, str]:
+    """The zip and the member that a path names, or the path and ''."""
+    before, zipped, inside = path.partition(".zip/")
+    archive = Path(f"{before}.zip")
+    return (archive, inside) if zipped and archive.is_file() else (Path(path), "")
+
+
+def _exists(path: str) -> bool:
+    archive, inside = _split_zip(path)
+    return inside in _zip(archive, os.getpid()).NameToInfo if inside else archive.is_file()
 
 
 @functools.lru_cache(maxsize=8)
@@ -86,8 +102,8 @@ def decode(encoded: bytes, name: str) -> Array:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What came of a list of files: `images`, the positions `kept` (m,) int64, and the names `skipped` as undecodable.
+class OpenedImages:
+    """What came of a list of files: `images`, the positions `kept` (m,) int64, and the paths `skipped` as undecodable.
 
     `images` is one uint8 array (m, h, w, 3) where all have one size and fit in memory, else `ImageFiles`.
     """
@@ -97,69 +113,68 @@ class Decoded:
     skipped: tuple[str, ...]
 
 
-def open_images(files: ImageFiles, on_bad_image: BadImagePolicy, description: str) -> Decoded:
+def open_images(files: ImageFiles, on_bad_image: BadImagePolicy, title: str) -> OpenedImages:
     """Decode once what is small and of one size; leave the rest on disk.
 
-    `on_bad_image`: `fatal` raises BadImageError at the first bad file (for images left on disk, when it is read);
-    `skip` decodes every file here once and leaves out those that cannot be.
+    `on_bad_image`: `fatal` raises BadImageError for a missing file at once, and for an undecodable one when it is
+    read; `skip` decodes every file here once and leaves out those that cannot be.
     """
     if on_bad_image not in ("fatal", "skip"):
-        raise HashbenchError(f"on_bad_image is '{on_bad_image}'; allowed: fatal, skip")
-    if not files.names:
-        raise HashbenchError(f"{description}: no images found under {files.root}")
-    good = _first_good(files, on_bad_image)
-    if good.nbytes * len(files) <= _IN_MEMORY:
-        whole = _decode_all(files, good.shape, on_bad_image, description)
-        if whole is not None:
-            return whole
-    if on_bad_image == "fatal":
-        return Decoded(files, np.arange(len(files)), ())
-    kept = [row for row, image in _attempt(files, on_bad_image, description) if image is not None]
-    return _left_on_disk(files, np.array(kept, dtype=np.int64))
+        raise HashbenchError(f"data set {title}: on_bad_image is '{on_bad_image}' (allowed: fatal, skip)")
+    if not files.paths:
+        raise HashbenchError(f"data set {title}: no images found")
+    if on_bad_image == "fatal" and (missing := files.missing()):
+        raise BadImageError(f"{missing[0]}: image missing, one of {len(missing):,}; {_REMEDY}")
+    opened = _in_memory(files, on_bad_image, title) or _on_disk(files, on_bad_image, title)
+    if opened.skipped:
+        log.warning(
+            "%s: %d of %d images cannot be decoded and are left out, the first is %s",
+            title,
+            len(opened.skipped),
+            len(files),
+            opened.skipped[0],
+        )
+    if not len(opened.kept):
+        raise BadImageError(f"data set {title}: none of its {len(files):,} images can be decoded")
+    return opened
 
 
-def _first_good(files: ImageFiles, on_bad_image: BadImagePolicy) -> Array:
-    for row in range(len(files)):
-        try:
-            return files[row]
-        except BadImageError:
-            if on_bad_image == "fatal":
-                raise
-    raise HashbenchError(f"{files.root}: none of the {len(files)} images can be decoded")
-
-
-def _decode_all(
-    files: ImageFiles, shape: tuple[int, ...], on_bad_image: BadImagePolicy, description: str
-) -> Decoded | None:
-    """All images as one array, or None as soon as one has another size."""
-    images = np.empty((len(files), *shape), dtype=np.uint8)
-    kept = np.zeros(len(files), dtype=np.bool_)
-    for row, image in _attempt(files, on_bad_image, description):
-        if image is None:
-            continue
-        if image.shape != shape:
+def _in_memory(files: ImageFiles, on_bad_image: BadImagePolicy, title: str) -> OpenedImages | None:
+    """All images as one array, or None as soon as they prove too large or of several sizes."""
+    images: Array = np.empty(0, dtype=np.uint8)
+    kept: list[int] = []
+    for row, image in _decodable(files, on_bad_image, title):
+        if not kept:
+            if image.nbytes * len(files) > _IN_MEMORY_BYTES:
+                return None
+            images = np.empty((len(files), *image.shape), dtype=np.uint8)
+        if image.shape != images.shape[1:]:
             return None
-        images[row], kept[row] = image, True
-    rows = np.flatnonzero(kept)
-    skipped = tuple(files.names[row] for row in np.flatnonzero(~kept))
-    return Decoded(images if len(rows) == len(files) else images[rows], rows, skipped)
+        images[len(kept)] = image
+        kept.append(row)
+    return OpenedImages(images[: len(kept)], *_sort_out(files, kept))
 
 
-def _attempt(files: ImageFiles, on_bad_image: BadImagePolicy, description: str) -> Iterator[tuple[int, Array | None]]:
-    """Every row with its image, or with None where the policy is to skip a bad one."""
-    for row in track(range(len(files)), f"decoding {description}"):
+def _on_disk(files: ImageFiles, on_bad_image: BadImagePolicy, title: str) -> OpenedImages:
+    if on_bad_image == "fatal":
+        return OpenedImages(files, np.arange(len(files)), ())
+    kept, skipped = _sort_out(files, [row for row, _ in _decodable(files, on_bad_image, title)])
+    return OpenedImages(ImageFiles(tuple(files.paths[row] for row in kept)), kept, skipped)
+
+
+def _decodable(files: ImageFiles, on_bad_image: BadImagePolicy, title: str) -> Iterator[tuple[int, Array]]:
+    """Every row that can be decoded, with its image; where the policy is `fatal`, a bad one raises."""
+    for row in track(range(len(files)), f"decoding {title}"):
         try:
             image = files[row]
         except BadImageError:
             if on_bad_image == "fatal":
                 raise
-            yield row, None
-        else:
-            yield row, image
+            continue
+        yield row, image
 
 
-def _left_on_disk(files: ImageFiles, kept: Array) -> Decoded:
-    names: Sequence[str] = files.names
-    whole = set(kept.tolist())
-    skipped = tuple(name for row, name in enumerate(names) if row not in whole)
-    return Decoded(ImageFiles(files.root, tuple(names[row] for row in kept)), kept, skipped)
+def _sort_out(files: ImageFiles, kept: list[int]) -> tuple[Array, tuple[str, ...]]:
+    """The rows kept, and the paths of the others."""
+    rows = np.array(kept, dtype=np.int64)
+    return rows, tuple(files.paths[row] for row in np.setdiff1d(np.arange(len(files)), rows))

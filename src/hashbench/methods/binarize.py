@@ -27,3 +27,12 @@ def straight_through_sign(values: Tensor) -> Tensor:
     """sign forward, identity backward (Bengio, Léonard, Courville 2013)."""
     result: Tensor = _StraightThrough.apply(values)
     return result
+
+
+def binary_neuron(logits: Tensor) -> Tensor:
+    """Bits 1[sigmoid(logits) >= 1/2] in {0, 1}; their gradient is that of sigmoid(logits).
+
+    The doubly stochastic neuron of Dai et al. (Stochastic Generative Hashing, ICML 2017) with its threshold fixed at
+    1/2, as the released code has it.
+    """
+    return (straight_through_sign(2 * torch.sigmoid(logits) - 1) + 1) / 2

@@ -26,6 +26,15 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     return layer
 
 
+def hash_head(n_features: int, hidden: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+    """The hash head that contrastive methods share: (m, n_features) -> Linear, ReLU, Linear -> (m, n_bits)."""
+    return nn.Sequential(
+        linear(n_features, hidden, generator),
+        nn.ReLU(),
+        linear(hidden, n_bits, generator),
+    )
+
+
 class HeadMethod(ABC):
     """A method whose code is the sign of a small network applied to one feature vector of an image.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
-from scipy.cluster.vq import kmeans2, vq  # type: ignore[import-untyped]
+from scipy.cluster.vq import kmeans2  # type: ignore[import-untyped]
 
 from hashbench.errors import HashbenchError
 from hashbench.methods.base import Paper, features_of, require_bits
@@ -119,19 +119,23 @@ def principal_directions(features: Array, mean: Array, k: int) -> Array:
     return directions
 
 
-def k_means(features: Array, k: int, iterations: int, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Lloyd's k-means started from k random rows: centres, float64 (k, d), and the nearest one of every row, (n,).
+def k_means(
+    features: Array, mean: Array, k: int, iterations: int, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Lloyd's k-means of features (n, d) relative to `mean`, started from k random rows.
 
-    A group that loses all its rows keeps its centre. Raises HashbenchError where there are fewer than k rows.
+    Returns the centres relative to `mean`, float64 (at most k, d), and how many rows are nearest to each, int64: a
+    group without rows is left out. Raises HashbenchError where there are fewer than k rows.
     """
     if k > len(features):
-        raise HashbenchError(f"k-means cannot form {k} groups of {len(features)} train rows; use fewer bits or more rows")
-    mean = mean_of(features)
-    # Around the mean, because the distances are taken in single precision.
+        raise HashbenchError(
+            f"k-means cannot form {k} groups of {len(features)} train rows; use fewer bits or more rows"
+        )
     centred = np.subtract(features, mean, dtype=np.float32)
     start = centred[generator.choice(len(features), size=k, replace=False)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="One of the clusters is empty")
-        centres, _ = kmeans2(centred, start, iter=iterations, minit="matrix")
-    groups, _ = vq(centred, centres)
-    return centres + mean, groups
+        centres = kmeans2(centred, start, iter=iterations, minit="matrix")[0].astype(np.float64)
+    nearest = row_by_row(lambda rows: squared_distances(rows - mean, centres).argmin(axis=1), features)
+    members = np.bincount(nearest, minlength=k)
+    return centres[members > 0], members[members > 0]

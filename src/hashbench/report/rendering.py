@@ -120,7 +120,7 @@ def latex(table: Table) -> str:
 
 def latex_document(table: Table) -> str:
     """A whole LaTeX document that holds the table alone."""
-    preamble = r"\documentclass[10pt]{article}" "\n" r"\usepackage[utf8]{inputenc}" "\n" r"\usepackage[T1]{fontenc}"
+    preamble = r"\documentclass[10pt]{article}" "\n" r"\usepackage[utf8]{inputenc}"
     geometry = r"\usepackage[a4paper,landscape,margin=12mm]{geometry}"
     body = f"\\begin{{document}}\n\\pagestyle{{empty}}\n{latex(table)}\\end{{document}}\n"
     return f"{preamble}\n{geometry}\n\\usepackage{{booktabs}}\n{body}"
@@ -219,8 +219,8 @@ def html(table: Table) -> str:
     return (
         f'<figure class="table" id="{table.name}">\n'
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{table.name}-caption">\n'
-        f'<table class="sortable">\n<caption id="{table.name}-caption"><b>{escape(table.title)}.</b> '
-        f"{escape(table.caption)}</caption>\n"
+        f'<table class="sortable">\n<caption id="{table.name}-caption"><span><b>{escape(table.title)}.</b> '
+        f"{escape(table.caption)}</span></caption>\n"
         f'<thead>\n<tr><td colspan="{lead}"></td>{groups}</tr>\n<tr>{heads}</tr>\n</thead>\n{bodies}</table>\n</div>\n'
         f"<figcaption>{'<br>'.join(map(escape, table.notes))}</figcaption>\n"
         f'<details class="provenance"><summary>Provenance, content digest <code>{table.digest}</code></summary>'

@@ -144,7 +144,7 @@ def make_record(
     program: str,
 ) -> RunRecord:
     """A cell's numbers with all that made them; `said` is what the fit stage wrote beside the codes."""
-    features = store.about(layout.features_record(cell.dataset, cell.backbone))
+    features = store.read_json(layout.features_record(cell.dataset, cell.backbone))
     return RunRecord(
         profile=layout.profile,
         dataset=cell.dataset,
@@ -155,8 +155,8 @@ def make_record(
         n_database=len(split.database),
         n_train=len(split.train),
         backbone=cell.backbone,
-        backbone_title=features["backbone_title"],
-        features_digest=features["features_digest"],
+        backbone_title=features["title"],
+        features_digest=features["digest"],
         method=cell.method,
         bits=cell.bits,
         seed=cell.seed,

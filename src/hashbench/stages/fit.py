@@ -46,7 +46,7 @@ def main(profile: str, method: str) -> None:
             "code": code_digest,
             "hyperparameters": {name: entry.value for name, entry in block.hyperparameters.items()},
             "split": store.about(layout.split(cell.dataset))["digest"],
-            "features": store.about(layout.features_record(cell.dataset, cell.backbone))["features_digest"],
+            "features": store.read_json(layout.features_record(cell.dataset, cell.backbone))["digest"],
             "seed": cell.derived_seed(params.base_seed),
         }
         fingerprint = store.digest_of(made_from)

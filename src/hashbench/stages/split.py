@@ -6,6 +6,7 @@ from hashbench import store
 from hashbench.data.splits import protocol
 from hashbench.layout import Layout
 from hashbench.params import load_params
+from hashbench.seeding import run_seed
 from hashbench.stages.command import log, run_stage
 from hashbench.stages.provide import open_dataset
 
@@ -14,8 +15,8 @@ def main(profile: str) -> None:
     """Write the split of every data set of `profile`."""
     params, layout = load_params(), Layout(profile)
     for name in params.profile(profile).datasets:
-        draw = protocol(params.datasets[name].protocol)
-        split = draw(open_dataset(params, profile, name), params.base_seed)
+        chosen = params.datasets[name].protocol
+        split = protocol(chosen)(open_dataset(params, profile, name), run_seed(params.base_seed, chosen))
         store.write_split(layout.split(name), split)
         log.info(
             "%s: %s, %d query, %d train, %d database, digest %s",

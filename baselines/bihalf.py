@@ -1,0 +1,115 @@
+"""Bi-half Net: every bit is 1 for exactly one half of each training batch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.losses import pairwise_cosine_error
+from hashbench.methods.networks import HeadMethod, linear
+from hashbench.methods.training import minimise
+from hashbench.types import FitLog, TrainView
+
+
+class _BiHalfLayer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, gamma: float) -> Tensor:
+        upper = outputs.argsort(dim=0, descending=True, stable=True)[: len(outputs) // 2]
+        codes = torch.full_like(outputs, -1).scatter_(0, upper, 1)
+        ctx.save_for_backward(outputs, codes)
+        ctx.gamma = gamma
+        return codes
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        outputs, codes = ctx.saved_tensors
+        return grad_outputs[0] + ctx.gamma * (outputs - codes) / outputs.numel(), None
+
+
+def bi_half(outputs: Tensor, gamma: float) -> Tensor:
+    """Codes whose every bit is +1 for the floor(N / 2) largest `outputs` (N, b) of the batch and -1 for the others.
+
+    The nearest codes with half of each bit up (optimal transport, section 3 of the paper); of equal outputs the first
+    rows are up. Backward: the gradient of the codes plus gamma / (N b) (outputs - codes), a pull towards the codes
+    that is no part of the loss's value.
+    """
+    codes: Tensor = _BiHalfLayer.apply(outputs, gamma)
+    return codes
+
+
+class BiHalf(HeadMethod):
+    """Bi-half Net (Li, van Gemert, AAAI 2021).
+
+    One linear layer gives U (N, b) of a batch of features x (N, d); B = bi_half(U), in training only. The loss over
+    the pairs of the batch's two halves, i and i + N/2:
+
+        mean_i (cos(b_i, b_{i + N/2}) - cos(x_i, x_{i + N/2}))².
+
+    The code of an image is sign(u): no other image influences it. The learning rate is multiplied by `decay` after
+    every `decay_epochs` epochs.
+    """
+
+    title: ClassVar[str] = "BiHalf"
+    paper: ClassVar[Paper] = Paper(
+        key="li2021deep",
+        authors="Yunqiang Li and Jan van Gemert",
+        title="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
+        venue="AAAI Conference on Artificial Intelligence",
+        year=2021,
+        url="https://doi.org/10.1609/aaai.v35i3.16296",
+    )
+    deviations: ClassVar[tuple[str, ...]] = (
+        "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
+        "that both the input and the target cosines are noisy there.",
+    )
+
+    def __init__(
+        self,
+        *,
+        gamma: float,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        batch_size: int,
+        epochs: int,
+        decay: float,
+        decay_epochs: int,
+    ) -> None:
+        self.gamma = gamma
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.decay = decay
+        self.decay_epochs = decay_epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod.network`."""
+        return linear(n_features, n_bits, generator)
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod.train_network`."""
+        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+
+        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
+            codes = bi_half(head(features[batch]), self.gamma)
+            return {"similarity": pairwise_cosine_error(codes, features[batch])}
+
+        optimizer = torch.optim.SGD(
+            head.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        return minimise(
+            loss_terms,
+            optimizer,
+            n_items=len(features),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            scheduler=torch.optim.lr_scheduler.StepLR(optimizer, self.decay_epochs, self.decay),
+            description=self.title,
+        )

@@ -1,0 +1,105 @@
+"""Unsupervised Hashing with Contrastive Information Bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.losses import nt_xent
+from hashbench.methods.networks import HeadMethod, hash_head
+from hashbench.methods.training import minimise, two_views
+from hashbench.types import FitLog, TrainView
+
+_EPSILON = 1e-8
+
+
+def bernoulli_kl(probabilities: Tensor, reference: Tensor) -> Tensor:
+    """KL(p || q) between independent Bernoulli bits, summed over the K bits: (n,), from p, q (n, K) in [0, 1].
+
+    No gradient flows into the reference q. 1e-8 is added inside each logarithm.
+    """
+    p, q = probabilities, reference.detach()
+    one = p * ((p + _EPSILON).log() - (q + _EPSILON).log())
+    zero = (1 - p) * ((1 - p + _EPSILON).log() - (1 - q + _EPSILON).log())
+    return (one + zero).sum(dim=1)
+
+
+def cibhash_terms(logits1: Tensor, logits2: Tensor, temperature: float, bottleneck: float) -> dict[str, Tensor]:
+    """The two terms of the objective from the head's outputs on two views, (n, K) each; see `CIBHash`."""
+    p1, p2 = torch.sigmoid(logits1), torch.sigmoid(logits2)
+    codes1, codes2 = straight_through_sign(p1 - 0.5), straight_through_sign(p2 - 0.5)
+    kl = (bernoulli_kl(p1, p2).mean() + bernoulli_kl(p2, p1).mean()) / 2
+    return {"contrastive": nt_xent(codes1, codes2, temperature), "bottleneck": bottleneck * kl}
+
+
+class CIBHash(HeadMethod):
+    """CIBHash (Qiu, Su, Ou, Yu, Chen, IJCAI 2021): contrast between codes, with an information bottleneck.
+
+    For each batch, the bit probabilities of two views of n images, P1 and P2 (n, K): the sigmoid of the head. Codes B1
+    and B2 are the straight-through sign of P - 1/2. The objective is
+
+        `nt_xent`(B1, B2, temperature) + bottleneck * (KL(P1 || P2) + KL(P2 || P1)) / 2,
+
+    KL summed over bits, averaged over images, without gradient into its second argument. Minimised by Adam. An item's
+    code is the sign of the head.
+    """
+
+    title = "CIBHash"
+    paper = Paper(
+        key="qiu2021cibhash",
+        authors="Zexuan Qiu and Qinliang Su and Zijing Ou and Jianxing Yu and Changyou Chen",
+        title="Unsupervised Hashing with Contrastive Information Bottleneck",
+        venue="International Joint Conference on Artificial Intelligence (IJCAI)",
+        year=2021,
+        url="https://arxiv.org/abs/2105.06138",
+    )
+    needs = frozenset({"pooled", "views"})
+    deviations = (
+        "Codes are thresholded at probability 1/2 as in the official code; the paper samples them.",
+        "Views are drawn from a fixed number of pre-extracted ones of the frozen backbone, with its dropout off; the "
+        "official code augments afresh and leaves the dropout of VGG-16 on.",
+        "The last epoch is used; the official code keeps the best epoch on half of the test images.",
+    )
+
+    def __init__(
+        self,
+        *,
+        temperature: float,
+        bottleneck: float,
+        hidden: int,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+    ) -> None:
+        self.temperature = temperature
+        self.bottleneck = bottleneck
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod`."""
+        return hash_head(n_features, self.hidden, n_bits, generator)
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod`."""
+        views = features_of(train, "views")
+
+        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
+            first, second = two_views(views, batch, generator)
+            return cibhash_terms(head(first), head(second), self.temperature, self.bottleneck)
+
+        return minimise(
+            loss_terms,
+            torch.optim.Adam(head.parameters(), lr=self.learning_rate),
+            n_items=len(train),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            description=f"{self.title} {n_bits} bits",
+        )

@@ -1,0 +1,165 @@
+"""CIMON: semantic guidance by thresholded distances, refined by clusters, shared between two views."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy.stats import norm
+from sklearn.cluster import SpectralClustering
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.losses import nt_xent
+from hashbench.methods.networks import HeadMethod, hash_head
+from hashbench.methods.structure import cosine_distances, half_gaussians
+from hashbench.methods.training import minimise, two_views
+from hashbench.types import Array, FitLog, TrainView
+
+
+def confidence(distances: Array, threshold: float) -> Array:
+    """How sure the sign of each pair is by its distance alone: 0 at the threshold, towards 1 away from it.
+
+    `distances` D (n, n) in [0, 2], `threshold` T. With the Gaussian distribution functions Fl and Fr of the two sides
+    of the mode of D (`half_gaussians`): (Fl(T) - Fl(D)) / Fl(T) where D <= T, (Fr(D) - Fr(T)) / (1 - Fr(T)) beyond,
+    clipped to [0, 1]; 1 where a side has no spread. Returns (n, n).
+    """
+    mean_left, std_left, mean_right, std_right = half_gaussians(distances)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left_of_threshold = norm.cdf((threshold - mean_left) / std_left)
+        right_of_threshold = norm.cdf((threshold - mean_right) / std_right)
+        near = 1 - norm.cdf((distances - mean_left) / std_left) / left_of_threshold
+        far = (norm.cdf((distances - mean_right) / std_right) - right_of_threshold) / (1 - right_of_threshold)
+    found: Array = np.clip(np.nan_to_num(np.where(distances <= threshold, near, far), nan=1), 0, 1)
+    return found
+
+
+def guidance(features: Array, clusters: Array, threshold: float) -> Array:
+    """Signed weights W * S of all pairs, float32 (n, n), from one view's features (n, d) and cluster labels (n,).
+
+    S is +1 where the cosine distance is at most `threshold`, else -1. W is `confidence` where S agrees with whether
+    the pair shares a cluster, else 0.
+    """
+    distances = cosine_distances(features)
+    signs = np.where(distances <= threshold, 1, -1).astype(np.int8)
+    agrees = (signs > 0) == (clusters[:, None] == clusters[None, :])
+    weighted: Array = (confidence(distances, threshold) * agrees * signs).astype(np.float32)
+    return weighted
+
+
+def guided_loss(outputs: Tensor, signed_weights: Tensor) -> Tensor:
+    """(1 / N^2) sum_ij W_ij (outputs_i . outputs_j / K - S_ij)^2, from outputs (N, K) and W * S (N, N). A scalar."""
+    likeness = outputs @ outputs.T / outputs.shape[1]
+    return (signed_weights.abs() * (likeness - signed_weights.sign()).square()).mean()
+
+
+class CIMON(HeadMethod):
+    """CIMON (Luo et al., IJCAI 2021): two views guide each other's pairwise similarities, beside contrast.
+
+    Once, from one random view each of all n images and again from another: `guidance` W S (n, n) by cosine distance
+    and spectral clustering. Then for each batch, outputs V1, V2 (N, K) of tanh(head) on two random views; the
+    objective is
+
+        sum over a, t in {1, 2} of `guided_loss`(V_a, (W S)_t) + contrast * `nt_xent`(V1, V2, temperature).
+
+    Minimised by SGD with momentum. An item's code is the sign of the head.
+    """
+
+    title = "CIMON"
+    paper = Paper(
+        key="luo2021cimon",
+        authors=(
+            "Xiao Luo and Daqing Wu and Zeyu Ma and Chong Chen and Minghua Deng and Jinwen Ma and Zhongming Jin and "
+            "Jianqiang Huang and Xian-Sheng Hua"
+        ),
+        title="CIMON: Towards High-quality Hash Codes",
+        venue="International Joint Conference on Artificial Intelligence (IJCAI)",
+        year=2021,
+        url="https://arxiv.org/abs/2010.07804",
+    )
+    needs = frozenset({"pooled", "views"})
+    deviations = (
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
+        "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
+        "Guidance comes from the pooled feature of the run's backbone, not from fc7 of VGG-16 before its ReLU, so the "
+        "distance threshold is another one.",
+        "Spectral clustering works on the graph of 10 nearest neighbours, not on a dense Gaussian kernel.",
+    )
+
+    def __init__(
+        self,
+        *,
+        threshold: float,
+        clusters: int,
+        contrast: float,
+        temperature: float,
+        hidden: int,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        batch_size: int,
+        epochs: int,
+    ) -> None:
+        self.threshold = threshold
+        self.clusters = clusters
+        self.contrast = contrast
+        self.temperature = temperature
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod`."""
+        return nn.Sequential(hash_head(n_features, self.hidden, n_bits, generator), nn.Tanh())
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod`."""
+        views = features_of(train, "views")
+        guides = [self._guide(view.numpy(), generator) for view in two_views(views, torch.arange(len(train)), generator)]
+        optimizer = torch.optim.SGD(
+            head.parameters(), lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
+            outputs = [head(view) for view in two_views(views, batch, generator)]
+            guided = [guided_loss(output, guide[batch][:, batch]) for output in outputs for guide in guides]
+            return {
+                "guided": torch.stack(guided).sum(),
+                "contrastive": self.contrast * nt_xent(*outputs, self.temperature),
+            }
+
+        return minimise(
+            loss_terms,
+            optimizer,
+            n_items=len(train),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            description=f"{self.title} {n_bits} bits",
+        )
+
+    def _guide(self, features: Array, generator: torch.Generator) -> Tensor:
+        seed = int(torch.randint(2**31, (), generator=generator))
+        return torch.from_numpy(guidance(features, spectral_clusters(features, self.clusters, seed), self.threshold))
+
+
+def spectral_clusters(features: Array, n_clusters: int, seed: int) -> Array:
+    """Cluster label of each row of `features` (n, d), by direction: int (n,)."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    n_neighbors = min(10, len(unit))
+    clustering = SpectralClustering(
+        min(n_clusters, len(unit) - 1),
+        affinity="nearest_neighbors",
+        n_neighbors=n_neighbors,
+        assign_labels="cluster_qr",
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        labels: Array = clustering.fit(unit).labels_
+    return labels

@@ -1,0 +1,73 @@
+"""A plain contrastive hash: the control that shows what the ideas of other contrastive methods add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.losses import nt_xent
+from hashbench.methods.networks import HeadMethod, hash_head
+from hashbench.methods.training import minimise, two_views
+from hashbench.types import FitLog, TrainView
+
+
+class Contrastive(HeadMethod):
+    """Contrastive hash: NT-Xent (Chen, Kornblith, Norouzi, Hinton, ICML 2020, eq. 1) on straight-through codes.
+
+    For each batch, the codes of two views of n images, B1 and B2 (n, K): the straight-through sign of tanh(head(x)).
+    The objective is `nt_xent`(B1, B2, temperature) and nothing else. Minimised by Adam with a cosine schedule. An
+    item's code is the sign of the head.
+    """
+
+    title = "Contrastive"
+    paper = Paper(
+        key="chen2020simclr",
+        authors="Ting Chen and Simon Kornblith and Mohammad Norouzi and Geoffrey Hinton",
+        title="A Simple Framework for Contrastive Learning of Visual Representations",
+        venue="International Conference on Machine Learning (ICML)",
+        year=2020,
+        url="https://arxiv.org/abs/2002.05709",
+    )
+    needs = frozenset({"pooled", "views"})
+    deviations = (
+        "A control of this benchmark, not a published method: the paper learns real-valued features, here its loss "
+        "acts on codes.",
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
+    )
+
+    def __init__(
+        self, *, temperature: float, hidden: int, learning_rate: float, batch_size: int, epochs: int
+    ) -> None:
+        self.temperature = temperature
+        self.hidden = hidden
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod`."""
+        return hash_head(n_features, self.hidden, n_bits, generator)
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod`."""
+        views = features_of(train, "views")
+        optimizer = torch.optim.Adam(head.parameters(), lr=self.learning_rate)
+
+        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
+            codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in two_views(views, batch, generator))
+            return {"contrastive": nt_xent(codes1, codes2, self.temperature)}
+
+        return minimise(
+            loss_terms,
+            optimizer,
+            n_items=len(train),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs),
+            description=f"{self.title} {n_bits} bits",
+        )

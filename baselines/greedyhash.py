@@ -1,0 +1,85 @@
+"""GreedyHash, unsupervised: signs whose cosines copy those of the features, with an identity gradient."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.losses import pairwise_cosine_error
+from hashbench.methods.networks import HeadMethod, linear
+from hashbench.methods.training import minimise
+from hashbench.types import FitLog, TrainView
+
+
+class GreedyHash(HeadMethod):
+    """Greedy Hash (Su, Zhang, Han, Tian, NeurIPS 2018), the variant without labels.
+
+    One linear layer gives h (N, b) of a batch of features x (N, d); b = sign(h), gradient passed straight through.
+    The loss over the pairs of the batch's two halves, i and i + N/2, with penalty weight alpha:
+
+        mean_i (cos(b_i, b_{i + N/2}) - cos(x_i, x_{i + N/2}))² + alpha mean_ik | |h_ik| - 1 |³.
+    """
+
+    title: ClassVar[str] = "GreedyHash"
+    paper: ClassVar[Paper] = Paper(
+        key="su2018greedy",
+        authors="Shupeng Su and Chao Zhang and Kai Han and Yonghong Tian",
+        title="Greedy Hash: Towards Fast Optimization for Accurate Hash Coding in CNN",
+        venue="Advances in Neural Information Processing Systems (NeurIPS)",
+        year=2018,
+        url="https://proceedings.neurips.cc/paper/2018/hash/13f3cf8c531952d72e5847c4183e6910-Abstract.html",
+    )
+    deviations: ClassVar[tuple[str, ...]] = (
+        "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
+        "that both the input and the target cosines are noisy there.",
+    )
+
+    def __init__(
+        self,
+        *,
+        penalty_weight: float,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        batch_size: int,
+        epochs: int,
+    ) -> None:
+        self.penalty_weight = penalty_weight
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod.network`."""
+        return linear(n_features, n_bits, generator)
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod.train_network`."""
+        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+
+        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
+            outputs = head(features[batch])
+            return {
+                "similarity": pairwise_cosine_error(straight_through_sign(outputs), features[batch]),
+                "penalty": self.penalty_weight * (outputs.abs() - 1).abs().pow(3).mean(),
+            }
+
+        optimizer = torch.optim.SGD(
+            head.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+        return minimise(
+            loss_terms,
+            optimizer,
+            n_items=len(features),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            description=self.title,
+        )

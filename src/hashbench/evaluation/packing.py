@@ -1,0 +1,133 @@
+"""Codes and labels of any accepted kind, packed into 64-bit words: the form in which the engines compare them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashbench.errors import HashbenchError
+from hashbench.types import Array, Codes
+
+MAX_BITS = 1024
+MAX_CLASSES = 1024
+_ROWS_AT_A_TIME = 1 << 15  # bounds the unpacked copy that packing makes
+
+
+@dataclass(frozen=True)
+class PackedItems:
+    """Items ready to be compared: `codes` uint64 (n, words of bits), `labels` uint64 (n, words of classes).
+
+    Bits and classes beyond the last are 0 everywhere. Which bit of a word stands for which bit or class is the same in
+    everything that was packed together, and otherwise of no consequence.
+    """
+
+    codes: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
+    """Words uint64 (n, ceil(b / 64)) of codes, and b.
+
+    `codes`: a `Codes`, or an array or tensor (n, b) of bool, of 0 and 1, or of -1 and +1; `name` is what an error
+    calls it. Raises HashbenchError on anything else.
+    """
+    if isinstance(codes, Codes):
+        return _to_words(codes.packed), codes.n_bits
+    array = _to_numpy(codes, name)
+    if array.ndim != 2 or len(array) == 0 or not 1 <= array.shape[1] <= MAX_BITS:
+        raise HashbenchError(f"{name} must be (items, bits) with at least one item and 1 to {MAX_BITS} bits, "
+                             f"got the shape {array.shape}")  # fmt: skip
+    _check_two_valued(array, name, lowest=(0, -1), remedy="take the sign first, or pass packed bytes as a Codes")
+    return _pack_rows(array), array.shape[1]
+
+
+def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
+    """Words uint64 (n_q, ceil(c / 64)) and (n_db, ceil(c / 64)) of labels: two items share a label where a bit meets.
+
+    Both one- or multi-hot (n, c) of bool or of 0 and 1, or both class numbers (n,). Raises HashbenchError on anything
+    else and on more than 1024 classes.
+    """
+    query, database = _to_numpy(query_labels, "query_labels"), _to_numpy(database_labels, "database_labels")
+    if query.ndim == database.ndim == 1:
+        return _pack_class_numbers(query, database)
+    if query.ndim != 2 or database.ndim != 2 or query.shape[1] != database.shape[1]:
+        raise HashbenchError("query_labels and database_labels must both be (items, classes) with the same classes, or "
+                             f"both (items,) of class numbers, got the shapes {query.shape} and {database.shape}")  # fmt: skip
+    if not 1 <= query.shape[1] <= MAX_CLASSES:
+        raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {query.shape[1]}")
+    for array, name in ((query, "query_labels"), (database, "database_labels")):
+        _check_two_valued(array, name, lowest=(0,), remedy="pass class numbers as a vector (items,)")
+    return _pack_rows(query), _pack_rows(database)
+
+
+def unpack_codes(words: Array, n_bits: int) -> Array:
+    """The bits 0 and 1, uint8 (n, b), of words uint64 (n, ceil(b / 64))."""
+    return np.unpackbits(words.view(np.uint8), axis=1, count=n_bits)
+
+
+def _to_numpy(array: Any, name: str) -> Array:
+    if hasattr(array, "detach"):  # a torch tensor, told apart without importing torch
+        tensor = array.detach().cpu()
+        array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    result = np.asarray(array)
+    if result.dtype.kind not in "biuf":
+        raise HashbenchError(
+            f"{name} must be an array of numbers or bool, got {type(array).__name__} of {result.dtype}"
+        )
+    return result
+
+
+def _check_two_valued(array: Array, name: str, *, lowest: tuple[int, ...], remedy: str) -> None:
+    if array.size == 0 or array.dtype == np.bool_:
+        return
+    low = array.min()
+    if low == 1:
+        low = lowest[0]
+    valid = low in lowest and all(
+        bool(((block == 1) | (block == low)).all())
+        for block in np.array_split(array, -(-len(array) // _ROWS_AT_A_TIME))
+    )
+    if not valid:
+        kinds = " or ".join(["bool", "0 and 1", *(["-1 and +1"] if -1 in lowest else [])])
+        raise HashbenchError(f"{name} must hold {kinds} and holds other values; {remedy}")
+
+
+def _pack_rows(array: Array) -> Array:
+    packed = np.zeros((len(array), _bytes_of_whole_words(array.shape[1])), np.uint8)
+    for start in range(0, len(array), _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        bits = np.packbits(array[rows] > 0, axis=1)
+        packed[rows, : bits.shape[1]] = bits
+    return packed.view(np.uint64)
+
+
+def _to_words(packed: Array) -> Array:
+    padded = np.zeros((len(packed), _bytes_of_whole_words(packed.shape[1] * 8)), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view(np.uint64)
+
+
+def _bytes_of_whole_words(n_bits: int) -> int:
+    return -(-n_bits // 64) * 8
+
+
+def _pack_class_numbers(query: Array, database: Array) -> tuple[Array, Array]:
+    for array, name in ((query, "query_labels"), (database, "database_labels")):
+        if array.dtype.kind not in "iu" or (array.size and array.min() < 0):
+            raise HashbenchError(f"{name} of shape (items,) must be class numbers, integers from 0, got {array.dtype}")
+    classes = np.union1d(query, database)
+    if len(classes) > MAX_CLASSES:
+        raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {len(classes)} different class numbers")
+
+    def one_hot(array: Array) -> Array:
+        place = np.searchsorted(classes, array)
+        packed = np.zeros((len(array), _bytes_of_whole_words(len(classes))), np.uint8)
+        packed[np.arange(len(array)), place // 8] = 1 << (place % 8)
+        return packed.view(np.uint64)
+
+    return one_hot(query), one_hot(database)

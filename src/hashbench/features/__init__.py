@@ -1,0 +1,1 @@
+"""From images to features: backbones, augmented views, extraction, and the pretraining of small backbones."""

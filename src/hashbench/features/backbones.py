@@ -1,0 +1,171 @@
+"""Backbones: networks of timm, frozen, with weights that are pinned by checksum or revision."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashbench.errors import HashbenchError
+from hashbench.features.resample import Images, resample
+from hashbench.features.specs import BackboneSpec, PublishedWeights
+from hashbench.types import Array
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Description(NamedTuple):
+    """What a backbone says of m images: `pooled` float32 (m, d) and the patch `tokens` float32 (m, p, d_t)."""
+
+    pooled: Tensor
+    tokens: Tensor
+
+
+class Backbone(nn.Module):
+    """A network of timm without its classifier, in eval mode and frozen, and the preprocessing that it expects."""
+
+    network: nn.Module
+
+    def __init__(self, network: nn.Module, spec: BackboneSpec) -> None:
+        super().__init__()
+        if spec.pool == "cls" and not getattr(network, "num_prefix_tokens", 0):
+            raise HashbenchError(f"{spec.model} has no class token; its pool may be avg or pre_logits, not cls")
+        self.network, self.spec = network, spec
+        # oneDNN's and cuDNN's convolutions are fastest with the channels innermost.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def prepare(self, images: Images) -> Tensor:
+        """Images as the network expects them, not augmented: float32 (m, 3, size, size).
+
+        `images`: uint8 (m, h, w, 3), or m arrays (h, w, 3) of different sizes.
+        """
+        sizes = np.array([image.shape[:2] for image in images], dtype=np.float32)
+        sides = np.repeat(self.spec.crop_pct * sizes.min(axis=1, keepdims=True), 2, axis=1)
+        windows = np.concatenate([(sizes - sides) / 2, sides], axis=1)
+        return self.normalise(resample(images, windows, self.spec.size, self.spec.interpolation, self.device))
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Scale pictures (m, 3, size, size) from [0, 1] by the mean and standard deviation of the training data."""
+        mean, std = (torch.tensor(v, device=pictures.device)[:, None, None] for v in (self.spec.mean, self.spec.std))
+        return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The patch tokens (m, p, d_t) of normalised pictures (m, 3, size, size)."""
+        return self.describe(pictures).tokens
+
+    def describe(self, pictures: Tensor) -> Description:
+        """Pooled feature and patch tokens of normalised pictures (m, 3, size, size)."""
+        dtype = _DTYPES[self.spec.precision]
+        with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            maps: Tensor = self.network.forward_features(pictures)
+            tokens = self._patches(maps).float()
+            if self.spec.pool == "avg":
+                pooled = tokens.mean(dim=1)
+            elif self.spec.pool == "cls":
+                pooled = maps[:, 0]
+            else:
+                pooled = self.network.forward_head(maps, pre_logits=True)
+        return Description(pooled.float(), tokens)
+
+    def _patches(self, maps: Tensor) -> Tensor:
+        """The last feature maps as tokens (m, p, d_t), without class or register tokens."""
+        if maps.ndim == 3:
+            return maps[:, getattr(self.network, "num_prefix_tokens", 0) :]
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            return maps.flatten(1, 2)
+        return maps.flatten(2).mT
+
+
+def load_backbone(spec: BackboneSpec, weights: Path, device: str = "cpu") -> Backbone:
+    """Build the network and fill it with `weights`: what `published_weights` found, or what pretraining left.
+
+    Raises HashbenchError where timm does not know the model or the weights are not those of this model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = new_network(spec)
+    try:
+        state = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise HashbenchError(f"{weights} cannot be read as safetensors ({error}); fetch it again") from None
+    _fill(network, state, f"{weights} does not hold the weights of {spec.model}")
+    return Backbone(network, spec).to(device)
+
+
+def new_network(spec: BackboneSpec, seed: int = 0) -> nn.Module:
+    """The network without classifier, with timm's initial weights; the global generator ends as it began."""
+    import timm
+
+    if not timm.is_model(spec.model):
+        near = timm.list_models(f"*{spec.model.split('_')[0]}*")[:5]
+        hint = f"; timm has {', '.join(near)}, ..." if near else ""
+        raise HashbenchError(f"timm knows no model called '{spec.model}'{hint} (all: timm.list_models())")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            network: nn.Module = timm.create_model(spec.model, num_classes=0, **spec.arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise HashbenchError(f"timm cannot build {spec.model} with arguments {spec.arguments}: {error}") from None
+    return network
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str) -> None:
+    """Load `state`, which may hold the classifier that `network` lacks, but nothing else more or less."""
+    names = network.pretrained_cfg.get("classifier") or ()
+    classifiers = (names,) if isinstance(names, str) else tuple(names)
+    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in classifiers))}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise HashbenchError(f"{complaint}: {' '.join(str(error).split())[:300]}") from None
+
+
+def published_weights(weights: PublishedWeights) -> Path:
+    """The file that holds `weights`: from $HASHBENCH_WEIGHTS, else from `weights/`, else downloaded.
+
+    Raises HashbenchError where it is nowhere, or is not the one that the sha256 names.
+    """
+    folders = [Path(folder) for folder in (os.environ.get("HASHBENCH_WEIGHTS"), "weights") if folder]
+    path = next((folder / weights.file for folder in folders if (folder / weights.file).is_file()), None)
+    if path is None:
+        path = _download(weights, f"put {weights.file} into {' or '.join(map(str, folders))}")
+    if weights.sha256 is not None and (found := _sha256(path)) != weights.sha256:
+        raise HashbenchError(f"{path}: sha256 is {found}, not {weights.sha256} as params.yaml says; fetch it again")
+    return path
+
+
+def _download(weights: PublishedWeights, remedy: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    if weights.hub is None:
+        raise HashbenchError(f"backbone weights {weights.file} are missing; {remedy}")
+    if os.environ.get("HASHBENCH_OFFLINE") == "1":
+        origin = f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/model.safetensors"
+        raise HashbenchError(
+            f"backbone weights {weights.file} are missing and HASHBENCH_OFFLINE=1 forbids to download them; "
+            f"{remedy} (it is {origin})"
+        )
+    try:
+        return Path(hf_hub_download(weights.hub, "model.safetensors", revision=weights.revision))
+    except Exception as error:  # huggingface_hub lets errors of several HTTP libraries through
+        reason = " ".join(str(error).split())[:200]
+        raise HashbenchError(f"{weights.hub} at {weights.revision} cannot be downloaded ({reason}); {remedy}") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+

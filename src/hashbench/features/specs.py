@@ -1,0 +1,126 @@
+"""What params.yaml says of a backbone and of an augmentation: validated, frozen, and read without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hashbench.errors import HashbenchError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+PerChannel = tuple[float, float, float]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def read(cls, name: str, block: Mapping[str, Any]) -> Self:
+        """Check the block that stands at `name` in params.yaml. Raises HashbenchError that names the key."""
+        try:
+            return cls.model_validate(dict(block))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join((name, *map(str, first["loc"])))
+            message = first["msg"].removeprefix("Value error, ")
+            raise HashbenchError(f"params.yaml: {key}: {message[0].lower()}{message[1:]}") from None
+
+
+class Augmentation(_Block):
+    """How a random view of an image is drawn: SimCLR's recipe (Chen et al., ICML 2020, appendix A) as numbers.
+
+    A window of `crop_scale` (least, most) of the image's area and of `crop_ratio` width to height becomes the whole
+    picture. It is flipped left-right with probability `flip`. With probability `jitter`, brightness, contrast and
+    saturation are scaled by factors from [1 - x, 1 + x] and the hue is turned by up to `hue` of a full circle, in
+    random order. It becomes grey with probability `grey`, and is blurred with probability `blur` by a Gaussian of
+    `blur_sigma` pixels of the view, cut off at `blur_width` pixels.
+    """
+
+    crop_scale: Range
+    crop_ratio: Range
+    flip: Probability
+    jitter: Probability
+    brightness: Annotated[float, Field(ge=0, le=1)]
+    contrast: Annotated[float, Field(ge=0, le=1)]
+    saturation: Annotated[float, Field(ge=0, le=1)]
+    hue: Annotated[float, Field(ge=0, le=0.5)]
+    grey: Probability
+    blur: Probability
+    blur_sigma: Range
+    blur_width: Annotated[int, Field(strict=True, ge=1, multiple_of=1)]
+
+    @model_validator(mode="after")
+    def _is_drawable(self) -> Self:
+        for name in ("crop_scale", "crop_ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be [least, most], got [{low}, {high}]")
+        if self.crop_scale[1] > 1:
+            raise ValueError(f"crop_scale is a share of the image's area, at most 1, got {self.crop_scale[1]}")
+        if self.blur_width % 2 == 0:
+            raise ValueError(f"blur_width must be odd, got {self.blur_width}")
+        return self
+
+
+class PublishedWeights(_Block):
+    """Weights made elsewhere: the local file `file` (safetensors), or else that of a Hugging Face repository.
+
+    `sha256`: of the file, checked where given. `hub` names a timm model's repository and `revision` the full hash of
+    one of its commits, so that what is downloaded never changes.
+    """
+
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    hub: str | None = None
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+
+    @model_validator(mode="after")
+    def _is_pinned(self) -> Self:
+        if not self.file.endswith(".safetensors"):
+            raise ValueError(f"weights are read from .safetensors files alone, got {self.file}")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub and revision (the commit's 40 hex digits) go together")
+        return self
+
+
+class Pretraining(_Block):
+    """Weights trained here, without labels, on the train rows of the data set that they will describe.
+
+    SimCLR (Chen et al., ICML 2020): NT-Xent at `temperature` between two views of `batch_size` images, on a projection
+    to `projection` dimensions; AdamW with `weight_decay`, learning rate `learning_rate` after `warmup_epochs` of rise,
+    then along a half cosine to zero at `epochs`.
+    """
+
+    epochs: Positive
+    warmup_epochs: Annotated[int, Field(strict=True, ge=0)]
+    batch_size: Annotated[int, Field(strict=True, ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    projection: Positive
+
+
+class BackboneSpec(_Block):
+    """A frozen network and how it looks at an image.
+
+    `model`: a name that timm knows; `arguments`: passed to its constructor (a ViT's `img_size`, `patch_size`,
+    `embed_dim`, `depth`, `num_heads`). The middle square of `crop_pct` of the image's shorter side is resized to
+    `size` x `size` pixels, scaled to [0, 1], and normalised by `mean` and `std`. `pool`: the image's feature is the
+    mean of the patch tokens (`avg`), the class token (`cls`), or what the classifier would see (`pre_logits`).
+    """
+
+    title: str
+    model: str
+    arguments: dict[str, bool | int | float | str] = {}
+    weights: Annotated[PublishedWeights | Pretraining, Field(union_mode="left_to_right")]
+    size: Positive
+    crop_pct: Annotated[float, Field(gt=0, le=1)] = 1.0
+    interpolation: Literal["bicubic", "bilinear"]
+    mean: PerChannel
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    pool: Literal["avg", "cls", "pre_logits"]
+    precision: Literal["fp32", "bf16", "fp16"]

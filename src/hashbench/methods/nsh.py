@@ -1,0 +1,146 @@
+"""Learning to Hash Naturally Sorts: its equations as pure functions, and the method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hashbench.errors import HashbenchError
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.binarize import sign, straight_through_sign
+from hashbench.methods.networks import HeadMethod, hash_head, linear
+from hashbench.methods.sorting import sorter_named
+from hashbench.methods.training import minimise, two_views
+from hashbench.types import FitLog, TrainView
+
+
+def code_similarities(codes1: Tensor, codes2: Tensor) -> Tensor:
+    """1 - Hamming distance / K between the codes of two views: (n, n) in [0, 1], from (n, K) in {-1, +1}."""
+    return (codes1 @ codes2.T / codes1.shape[1] + 1) / 2
+
+
+def sorted_similarities(permutations: Tensor, latents1: Tensor, latents2: Tensor) -> Tensor:
+    """q[i, r]: cosine of image i's latent of view 2 with the r-th of the latents of view 1 in i's sorted order: (n, n).
+
+    `permutations` P (n, n, n): P[i] sorts the batch for image i; `latents1`, `latents2` Z1, Z2 (n, d), rows of length
+    1. The r-th sorted latent is E[i, r] = sum_c P[i, r, c] Z1[c]. The n x n x d array E is never formed:
+    E[i, r] . Z2[i] = P[i, r] . (Z1 Z2^T)[:, i] and |E[i, r]|^2 = P[i, r] (Z1 Z1^T) P[i, r]^T.
+    """
+    across = torch.einsum("irc,ci->ir", permutations, latents1 @ latents2.T)
+    squared_norm = (permutations @ (latents1 @ latents1.T) * permutations).sum(dim=2)
+    # Latents of opposite direction can cancel out; what is left has no direction, as a cosine of 0 says.
+    return across / squared_norm.clamp_min(1e-12).sqrt()
+
+
+def sorted_nce(similarities: Tensor, m: int, temperature: float) -> Tensor:
+    """SortedNCE: each of the first m in sorted order against all that come after the m-th. A scalar.
+
+    `similarities` q (n, n): row i in the sorted order of image i; 1 <= m < n. With t = `temperature`,
+
+        -mean over i and r <= m of log( exp(q[i, r] / t) / (exp(q[i, r] / t) + sum_{s > m} exp(q[i, s] / t)) ).
+
+    Raises HashbenchError for any other m.
+    """
+    n = similarities.shape[1]
+    if not 1 <= m < n:
+        raise HashbenchError(f"m must lie in 1..{n - 1}, below the {n} images of a batch, got {m}")
+    logits = similarities / temperature
+    others = torch.logsumexp(logits[:, m:], dim=1, keepdim=True)
+    # -log(e^a / (e^a + e^b)) = softplus(b - a): one softmax, taken once.
+    return F.softplus(others - logits[:, :m]).mean()
+
+
+class NSH(HeadMethod):
+    """Learning to Hash Naturally Sorts (Yu, Shen, Wang, Zhang, Torr, IJCAI 2022): neighbours by Hamming order.
+
+    For each batch, two views of n images; their codes B1, B2 (n, K), the straight-through sign of
+    tanh(hash head(x)), and latents Z1, Z2 (n, latent), rows of unit length of a linear latent head. For each image i
+    the similarities `code_similarities`(B1, B2)[i] are sorted softly, in descending order, by `sorter` at temperature
+    `sorter_temperature` / K: P[i] (n, n). The objective is
+
+        `sorted_nce`(`sorted_similarities`(P, Z1, Z2), m, temperature) + quantisation * mean((tanh - sign)^2),
+
+    so that the m images nearest in Hamming order serve as positives, and the hash head learns through P alone
+    (and the quantisation term, over both views). Minimised by Adam with a cosine schedule. An item's code is the sign
+    of the hash head; latent head and sorter serve training alone.
+    """
+
+    title = "NSH"
+    paper = Paper(
+        key="yu2022nsh",
+        authors="Jiaguo Yu and Yuming Shen and Menghan Wang and Haofeng Zhang and Philip H. S. Torr",
+        title="Learning to Hash Naturally Sorts",
+        venue="International Joint Conference on Artificial Intelligence (IJCAI)",
+        year=2022,
+        url="https://arxiv.org/abs/2201.13322",
+    )
+    needs = frozenset({"pooled", "views"})
+    deviations = (
+        "No official code is public: heads, sorter temperature and quantisation term follow re-implementations or "
+        "were chosen here, each as its source says.",
+        "The public re-implementations apply the softmax of SortedNCE twice; here it is applied once, as the loss is "
+        "defined.",
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
+    )
+
+    def __init__(
+        self,
+        *,
+        sorter: str,
+        sorter_temperature: float,
+        m: int,
+        temperature: float,
+        latent: int,
+        hidden: int,
+        quantisation: float,
+        learning_rate: float,
+        batch_size: int,
+        epochs: int,
+    ) -> None:
+        self.sort = sorter_named(sorter)
+        self.sorter_temperature = sorter_temperature
+        self.m = m
+        self.temperature = temperature
+        self.latent = latent
+        self.hidden = hidden
+        self.quantisation = quantisation
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod`."""
+        return hash_head(n_features, self.hidden, n_bits, generator)
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod`."""
+        views = features_of(train, "views")
+        latent_head = linear(views.shape[2], self.latent, generator)
+        optimizer = torch.optim.Adam([*head.parameters(), *latent_head.parameters()], lr=self.learning_rate)
+
+        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
+            first, second = two_views(views, batch, generator)
+            outputs1, outputs2 = torch.tanh(head(first)), torch.tanh(head(second))
+            similarities = code_similarities(straight_through_sign(outputs1), straight_through_sign(outputs2))
+            permutations = self.sort(similarities, self.sorter_temperature / n_bits)
+            latents1, latents2 = (F.normalize(latent_head(view), dim=1) for view in (first, second))
+            ordered = sorted_similarities(permutations, latents1, latents2)
+            outputs = torch.cat([outputs1, outputs2])
+            return {
+                "sorted_nce": sorted_nce(ordered, self.m, self.temperature),
+                "quantisation": self.quantisation * (outputs - sign(outputs)).square().mean(),
+            }
+
+        return minimise(
+            loss_terms,
+            optimizer,
+            n_items=len(train),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            generator=generator,
+            scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs),
+            description=f"{self.title} {n_bits} bits",
+        )

@@ -1,0 +1,63 @@
+"""How to cite a table: BibTeX for the table itself and for the papers of the methods in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from hashbench.report.bundle import PaperFields
+from hashbench.report.rendering import latex_text
+from hashbench.report.tables import Table
+
+_JOURNALS = re.compile(r"\b(journal|transactions|trans\.|tpami|pami|ijcv|tip|tmm|tkde)\b", re.IGNORECASE)
+
+
+def bibtex(table: Table, profile: str, version: str, papers: Mapping[str, PaperFields]) -> str:
+    """BibTeX entries: the table, told by version and content digest, then each paper once, in the order of the rows."""
+    found = {papers[method]["key"]: papers[method] for method in table.methods if method in papers}
+    own = _entry(
+        "misc",
+        f"hashbench-{profile}-{table.name}-{table.digest}",
+        {
+            "author": "{hashbench contributors}",
+            "title": f"hashbench: {latex_text(table.title)}, profile {latex_text(profile)}",
+            "howpublished": "Benchmark and reproducibility suite for unsupervised image hashing",
+            "note": f"Version {version}, content digest {table.digest}",
+        },
+    )
+    return "\n".join([own, *(_paper(paper) for paper in found.values())])
+
+
+def _paper(paper: PaperFields) -> str:
+    venue = paper["venue"]
+    if "arxiv" in venue.lower():
+        kind, where = "misc", "howpublished"
+    elif _JOURNALS.search(venue):
+        kind, where = "article", "journal"
+    else:
+        kind, where = "inproceedings", "booktitle"
+    fields = {
+        "author": latex_text(_authors(paper["authors"])),
+        "title": f"{{{latex_text(paper['title'])}}}",
+        where: latex_text(venue),
+        "year": str(paper["year"]),
+        "url": paper["url"],
+    }
+    return _entry(kind, paper["key"], fields)
+
+
+def _authors(authors: str) -> str:
+    """Authors joined by 'and', as BibTeX wants them: 'A B, C D and E F' becomes 'A B and C D and E F'; names written
+    'Family, Given' and joined by 'and' stay as they are."""
+    people = re.split(r"\s+and\s+|\s*&\s*", authors)
+    if all(person.count(",") <= 1 and not re.match(r"\S+ .+, \S+ ", person) for person in people) and len(people) > 1:
+        given_last = [p for p in people if "," in p]
+        if len(given_last) == len(people):
+            return " and ".join(people)
+    names = [name.strip() for person in people for name in person.split(",")]
+    return " and ".join(name for name in names if name)
+
+
+def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@{kind}{{{key},", *lines, "}", ""])

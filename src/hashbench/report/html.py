@@ -1,0 +1,201 @@
+"""`report.html`: everything in one file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from markupsafe import Markup
+
+from hashbench.report import rendering
+from hashbench.report.bundle import Gallery, PerClass, ReportBundle
+from hashbench.report.citing import bibtex
+from hashbench.report.published import Comparison, comparison_rows
+from hashbench.report.results import Results, Setting
+from hashbench.report.tables import Table, map_name
+from hashbench.types import Array, RunRecord
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure as the page needs it."""
+
+    name: str
+    title: str
+    alt: str
+    svg: str
+
+    @property
+    def source(self) -> str:
+        """The figure as a data URI; an image of its own, so that ids of two figures never meet."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image of a gallery: its data URI, and of a found item the distance and whether it is right."""
+
+    source: str
+    distance: int = 0
+    right: bool = True
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A query and what was found first."""
+
+    label: str
+    query: Tile
+    found: list[Tile]
+
+
+@dataclass(frozen=True)
+class GalleryView:
+    """A gallery as the page shows it."""
+
+    title: str
+    strips: list[Strip]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A method's mAP in each class; None where a class has no query that counts."""
+
+    method: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """mAP by class of one setting at one code length."""
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    rows: list[ClassRow]
+
+
+@dataclass(frozen=True)
+class MethodView:
+    """What the page says of one method."""
+
+    title: str
+    paper: Markup
+    run: RunRecord
+    hyperparameters: Sequence[tuple[str, str, str, str]]
+    deviations: list[str]
+    remarks: list[str]
+
+
+def page(
+    bundle: ReportBundle,
+    results: Results,
+    tables: Sequence[Table],
+    figures: Sequence[Figure],
+    comparisons: Sequence[Comparison],
+) -> str:
+    """The report as one HTML file."""
+    from jinja2 import Environment, StrictUndefined
+
+    templates = files("hashbench.report") / "templates"
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    template = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8"))
+    ran = [comparison for comparison in comparisons if comparison.setting]
+    return template.render(
+        bundle=bundle,
+        results=results,
+        style=Markup((templates / "report.css").read_text(encoding="utf-8")),
+        script=Markup((templates / "report.js").read_text(encoding="utf-8")),
+        tables=[(table, Markup(rendering.html(table))) for table in tables],
+        figures=[figure for figure in figures if not figure.name.startswith("gallery_")],
+        published=comparison_rows(ran),
+        not_run=len(comparisons) - len(ran),
+        galleries=[_gallery(gallery, results) for gallery in bundle.galleries],
+        per_class=[view for classes in bundle.per_class for view in _per_class(classes, results)],
+        methods=[_method(method, bundle, results) for method in results.ran],
+        leaders=leaders(results),
+        citation=bibtex(tables[0], bundle.profile, bundle.version, bundle.papers),
+    )
+
+
+def leaders(results: Results) -> list[tuple[str, str, str]]:
+    """For each setting at its longest codes: where, which method leads, and its mAP."""
+    found = []
+    for setting in results.settings:
+        bits = results.bits(setting)[-1]
+        scores = {m: v for m in results.ran if (v := results.mean_map(setting, m, bits)) is not None}
+        best = max(scores, key=lambda method: scores[method])
+        name = map_name(results.any_run(setting).k)
+        found.append(
+            (f"{results.setting_title(setting)}, {bits} bits", results.title(best), f"{name} {scores[best]:.3f}")
+        )
+    return found
+
+
+def _png(image: Array) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _gallery(gallery: Gallery, results: Results) -> GalleryView:
+    where = results.setting_title(Setting(gallery.dataset, gallery.backbone))
+    strips = []
+    for row, label in enumerate(gallery.query_labels):
+        found = [
+            Tile(_png(image), int(distance), bool(right))
+            for image, distance, right in zip(
+                gallery.images[row], gallery.distances[row], gallery.relevant[row], strict=True
+            )
+        ]
+        strips.append(Strip(label, Tile(_png(gallery.query_images[row])), found))
+    return GalleryView(f"{where}, {results.title(gallery.method)}, {gallery.bits} bits", strips)
+
+
+def _per_class(classes: PerClass, results: Results) -> list[ClassView]:
+    """One view for each setting of the data set, at its longest codes."""
+    views: list[ClassView] = []
+    for setting in results.settings:
+        if setting.dataset != classes.dataset:
+            continue
+        bits = results.bits(setting)[-1]
+        zero = results.any_run(setting).empty == "zero"
+        rows = []
+        for method in results.ran:
+            ap = results.ap_of_queries(setting, method, bits)
+            if ap is not None:
+                rows.append(
+                    ClassRow(results.title(method), _class_means(np.nan_to_num(ap) if zero else ap, classes.labels))
+                )
+        title = f"{results.setting_title(setting)}, {bits} bits"
+        views.append(ClassView(f"classes-{len(views)}-{setting.dataset}", title, classes.names, rows))
+    return views
+
+
+def _class_means(ap: Array, labels: Array) -> list[float | None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class without a query that counts has no mean
+        means = [float(np.nanmean(ap[members])) if members.any() else np.nan for members in labels.T]
+    return [None if np.isnan(value) else value for value in means]
+
+
+def _method(method: str, bundle: ReportBundle, results: Results) -> MethodView:
+    run = next(r for s in results.settings for b in results.bits(s) for r in results.runs(s, method, b))
+    paper = bundle.papers.get(method)
+    words = Markup("")
+    if paper is not None:
+        words = Markup('{}. <a href="{}">{}</a>. {} {}.').format(
+            paper["authors"], paper["url"], paper["title"], paper["venue"], paper["year"]
+        )
+    hyperparameters = [(name, str(h.value), h.source, h.note) for name, h in sorted(run.hyperparameters.items())]
+    runs = [r for s in results.settings for b in results.bits(s) for r in results.runs(s, method, b)]
+    remarks = list(dict.fromkeys(remark for r in runs for remark in r.remarks))
+    return MethodView(results.title(method), words, run, hyperparameters, run.deviations, remarks)

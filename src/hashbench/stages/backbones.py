@@ -1,0 +1,58 @@
+"""Make every backbone's weights ready: find or download and verify them, or train them without labels.
+
+A backbone that is trained here is trained on the train rows of the data set that it will describe, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hashbench import store
+from hashbench.features.backbones import published_weights
+from hashbench.features.pretrain import pretrain
+from hashbench.features.specs import Augmentation, BackboneSpec, Pretraining
+from hashbench.layout import Layout
+from hashbench.params import Params, load_params
+from hashbench.seeding import run_seed
+from hashbench.stages.command import log, run_stage
+from hashbench.stages.provide import open_dataset
+
+
+def main(profile: str) -> None:
+    """Leave a weights record, and trained weights, for each data set and backbone of `profile`."""
+    params, layout = load_params(), Layout(profile)
+    for backbone in params.profile(profile).backbones:
+        spec = BackboneSpec.read(f"backbones.{backbone}", params.backbones[backbone])
+        for dataset in params.profile(profile).datasets:
+            if isinstance(spec.weights, Pretraining):
+                train(params, layout, dataset, backbone, spec)
+            else:
+                path = published_weights(spec.weights)
+                store.write_json(
+                    layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)}
+                )
+                log.info("%s: weights %s verified", spec.title, path.name)
+
+
+def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: BackboneSpec) -> None:
+    """Train a backbone on the train rows of `dataset`, unless that was done by the same code, numbers and rows."""
+    recipe_name = params.datasets[dataset].augmentation
+    split = store.read_split(layout.split(dataset))
+    made_from = {
+        "spec": spec.model_dump(mode="json"),
+        "augmentation": params.augmentations[recipe_name],
+        "split": split.digest,
+        "seed": run_seed(params.base_seed, "pretrain", dataset, backbone),
+    }
+    images = open_dataset(params, layout.profile, dataset).read(split.train)
+    recipe = Augmentation.read(f"augmentations.{recipe_name}", params.augmentations[recipe_name])
+    state: Mapping[str, Any] = pretrain(spec, images, recipe, made_from["seed"])
+    path = layout.trained_weights(dataset, backbone)
+    store.write_tensors(path, state, made_from)
+    store.write_json(layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)})
+    log.info("%s: trained without labels on %d images of %s", spec.title, len(split.train), dataset)
+
+
+if __name__ == "__main__":
+    run_stage(main, "profile")

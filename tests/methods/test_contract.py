@@ -1,0 +1,291 @@
+"""What every method must do, run over every method there is.
+
+Hyperparameters are those of params.yaml, with training cut short. A new file in baselines/ is found by itself; it
+fails here until params.yaml has a block for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import os
+import random
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from hashbench import store
+from hashbench.errors import HashbenchError
+from hashbench.methods.base import Method, Paper
+from hashbench.methods.registry import load_method
+from hashbench.types import Array, FitLog, ItemView, TrainView
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = Path(os.environ.get("HASHBENCH_PARAMS", ROOT / "params.yaml"))
+
+DETERMINISTIC = {"pcah", "sh"}  # nothing in their fit is drawn
+REFUSED = {("agh2", 13): "even"}  # a code length that a method cannot give, and why
+
+N_TRAIN, N_FEATURES, N_TOKEN_FEATURES, N_VIEWS, N_PATCHES, BATCH_SIZE = 160, 80, 40, 4, 4, 32
+
+
+def _defines_a_method(path: Path) -> bool:
+    """Whether a class of the file says its `title`; bases and protocols only declare that there is one."""
+    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    named = [statement for node in classes for statement in node.body if isinstance(statement, ast.AnnAssign)]
+    return any(ast.unparse(statement.target) == "title" and statement.value is not None for statement in named)
+
+
+CODE = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("baselines", "src/hashbench/methods")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if folder == "baselines" or _defines_a_method(path)
+]
+
+
+@pytest.fixture(scope="module", params=CODE, ids=[Path(code).stem for code in CODE])
+def code(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def name(code) -> str:
+    return Path(code).stem
+
+
+@lru_cache
+def _hyperparameters(code: str) -> dict:
+    blocks = [block for block in yaml.safe_load(PARAMS.read_text())["methods"].values() if block["code"] == code]
+    assert blocks, f"{code} has no block under `methods` in {PARAMS.name}"
+    values = {key: entry["value"] for key, entry in blocks[0].items() if key != "code"}
+    caps = {"epochs": 2, "iterations": 3, "batch_size": BATCH_SIZE}
+    for key, value in values.items():
+        cap = next((cap for ending, cap in caps.items() if key.endswith(ending)), None)
+        if cap is not None:
+            values[key] = min(value, cap)
+    return values
+
+
+def new_method(code: str) -> Method:
+    return load_method(code)(**_hyperparameters(code))
+
+
+def features(n: int, seed: int) -> dict[str, Array]:
+    """Everything that a run can provide of n images: five groups, non-negative pooled features as after a ReLU."""
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(5, size=n)
+    centres = np.random.default_rng(99)
+    pooled_centres, token_centres = (centres.normal(size=(5, d)) for d in (N_FEATURES, N_TOKEN_FEATURES))
+
+    def draw(spread: float, *shape: int, of: Array) -> Array:
+        return (of + rng.normal(size=shape) * spread).astype(np.float32)
+
+    base, token_base = pooled_centres[groups], token_centres[groups]
+    pooled = np.maximum(draw(0.7, n, N_FEATURES, of=base) + 0.5, 0)
+    tokens = draw(0.7, N_VIEWS, n, N_PATCHES, N_TOKEN_FEATURES, of=token_base[None, :, None])
+    return {
+        "pooled": pooled,
+        "token_mean": draw(0.3, n, N_TOKEN_FEATURES, of=token_base),
+        "images": rng.integers(256, size=(n, 8, 8, 3), dtype=np.uint8),
+        "views": np.maximum(draw(0.3, N_VIEWS, n, N_FEATURES, of=pooled[None]), 0),
+        "view_tokens": tokens.astype(np.float16),
+    }
+
+
+_ITEM_FIELDS = ("pooled", "token_mean", "images")
+
+
+def train_view(n: int = N_TRAIN, seed: int = 0, **changes: Array | None) -> TrainView:
+    return TrainView(np.arange(n), **{**features(n, seed), **changes})
+
+
+def item_view(n: int = 37, seed: int = 1, **changes: Array | None) -> ItemView:
+    return ItemView(np.arange(n), **{**{k: v for k, v in features(n, seed).items() if k in _ITEM_FIELDS}, **changes})
+
+
+def rows_of(items: ItemView, rows: Array) -> ItemView:
+    return ItemView(items.rows[rows], **{field: getattr(items, field)[rows] for field in _ITEM_FIELDS})
+
+
+@lru_cache
+def fitted(code: str, n_bits: int = 16, seed: int = 11) -> tuple[Method, FitLog]:
+    method = new_method(code)
+    return method, method.fit(train_view(), n_bits, seed)
+
+
+def arrays_needed(code: str) -> list[str]:
+    return sorted(load_method(code).needs & {"pooled", "token_mean", "views", "view_tokens"})
+
+
+def test_it_says_what_it_is(code):
+    method = load_method(code)
+    assert method.title.strip()
+    assert [load_method(other).title for other in CODE].count(method.title) == 1
+    assert isinstance(method.paper, Paper)
+    assert all(dataclasses.asdict(method.paper).values())
+    assert 1990 <= method.paper.year <= 2030
+    assert method.paper.url.startswith("http")
+    assert isinstance(method.deviations, tuple)
+    assert all(sentence[0].isupper() and sentence.endswith(".") for sentence in method.deviations)
+    assert method.needs <= {field.name for field in dataclasses.fields(TrainView)} - {"rows"}
+    surname = method.paper.authors.split(" and ")[0].split()[-1]
+    assert surname in (inspect.getdoc(method) or ""), "the docstring names its paper"
+
+
+def test_hyperparameters_are_keywords_without_defaults_and_all_stand_in_params(code):
+    parameters = inspect.signature(load_method(code)).parameters.values()
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+    assert {p.name for p in parameters} == set(_hyperparameters(code))
+
+
+def test_it_cannot_see_labels(code):
+    assert list(inspect.signature(load_method(code).fit).parameters) == ["self", "train", "n_bits", "seed"]
+    assert list(inspect.signature(load_method(code).encode).parameters) == ["self", "items"]
+    fields = {field.name for view in (TrainView, ItemView) for field in dataclasses.fields(view)}
+    assert not [field for field in fields if "label" in field or "class" in field or "target" in field]
+
+
+@pytest.mark.parametrize("n_bits", [13, 16, 32, 64])
+def test_codes_are_bool_of_the_asked_length(code, name, n_bits):
+    if (name, n_bits) in REFUSED:
+        with pytest.raises(HashbenchError, match=REFUSED[name, n_bits]):
+            new_method(code).fit(train_view(), n_bits, 11)
+        return
+    bits = fitted(code, n_bits)[0].encode(item_view())
+    assert bits.shape == (37, n_bits)
+    assert bits.dtype == np.bool_
+    train_bits = fitted(code, n_bits)[0].encode(rows_of(train_view(), np.arange(N_TRAIN)))
+    assert len(np.unique(train_bits, axis=0)) > 1, "different images get different codes"
+
+
+@pytest.mark.parametrize("n_bits", [0, -8, 16.0])
+def test_a_wrong_number_of_bits_is_refused(code, n_bits):
+    with pytest.raises(HashbenchError, match=r"bits must be a whole number of at least 1"):
+        new_method(code).fit(train_view(), n_bits, 0)
+
+
+def test_same_seed_same_bits_whatever_the_global_generators_do(code):
+    import torch
+
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+    method = new_method(code)
+    method.fit(train_view(), 16, 11)
+    bits = method.encode(item_view())
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+    assert before == after
+    assert np.array_equal(bits, fitted(code)[0].encode(item_view()))
+
+
+def test_another_seed_gives_other_bits_where_anything_is_drawn(code, name):
+    same = np.array_equal(fitted(code, 16, 11)[0].encode(item_view()), fitted(code, 16, 12)[0].encode(item_view()))
+    assert same == (name in DETERMINISTIC)
+
+
+def test_a_second_fit_leaves_nothing_of_the_first(code):
+    method = new_method(code)
+    method.fit(train_view(seed=5), 32, 3)
+    method.fit(train_view(), 16, 11)
+    assert np.array_equal(method.encode(item_view()), fitted(code)[0].encode(item_view()))
+
+
+def test_only_what_it_needs_is_read_and_row_numbers_mean_nothing(code):
+    needs = load_method(code).needs
+    given = {field: value for field, value in features(N_TRAIN, 0).items() if field in needs}
+    method = new_method(code)
+    method.fit(TrainView(np.arange(N_TRAIN)[::-1] + 1000, **given), 16, 11)
+    items = item_view(**{field: None for field in _ITEM_FIELDS if field not in needs})
+    assert np.array_equal(method.encode(items), fitted(code)[0].encode(item_view()))
+
+
+def test_inputs_stay_as_they_were(code):
+    train, items = features(N_TRAIN, 0), features(37, 1)
+    before = [{field: value.copy() for field, value in arrays.items()} for arrays in (train, items)]
+    method = new_method(code)
+    method.fit(TrainView(np.arange(N_TRAIN), **train), 16, 11)
+    method.encode(ItemView(np.arange(37), **{field: items[field] for field in _ITEM_FIELDS}))
+    for arrays, copies in zip((train, items), before, strict=True):
+        assert all(np.array_equal(arrays[field], copies[field]) for field in arrays)
+
+
+def test_saved_and_loaded_it_gives_the_same_codes(code, tmp_path):
+    method, _ = fitted(code)
+    store.write_tensors(tmp_path / "model.safetensors", method.state_dict(), {})
+    loaded = new_method(code)
+    loaded.load_state_dict(store.read_tensors(tmp_path / "model.safetensors"))
+    items = item_view(300, seed=8)
+    assert np.array_equal(loaded.encode(items), method.encode(items))
+
+
+def test_a_code_does_not_depend_on_what_is_encoded_with_it(code):
+    method, _ = fitted(code, 32)
+    items = item_view(1100, seed=3)
+    bits = method.encode(items)
+    for row in (0, 1, 500, 1023, 1024, 1099):
+        assert np.array_equal(method.encode(rows_of(items, np.array([row]))), bits[[row]])
+    order = np.random.default_rng(0).permutation(1100)[:700]
+    assert np.array_equal(method.encode(rows_of(items, order)), bits[order])
+
+
+def test_the_log_can_be_kept_as_json(code):
+    log = fitted(code)[1]
+    assert json.loads(json.dumps(dict(log.curves), allow_nan=False)) == dict(log.curves)
+    assert all(isinstance(value, float) for values in log.curves.values() for value in values)
+    assert all(isinstance(remark, str) for remark in log.remarks)
+
+
+def test_one_row_more_than_a_batch(code):
+    method = new_method(code)
+    method.fit(train_view(BATCH_SIZE + 1), 8, 0)
+    assert method.encode(item_view()).shape == (37, 8)
+
+
+def test_a_constant_feature_does_no_harm(code):
+    constant = features(N_TRAIN, 0)
+    for field in ("pooled", "token_mean", "views", "view_tokens"):
+        constant[field][..., 3] = 2
+    method = new_method(code)
+    log = method.fit(TrainView(np.arange(N_TRAIN), **constant), 16, 0)
+    assert all(np.isfinite(values).all() for values in log.curves.values())
+    assert len(np.unique(method.encode(item_view()), axis=0)) > 1
+
+
+def test_equal_rows_are_hashed_alike_or_refused(code):
+    equal = features(40, 0)
+    for field in ("pooled", "token_mean"):
+        equal[field][:] = equal[field][0]
+    for field in ("views", "view_tokens"):
+        equal[field][:] = equal[field][0, 0]
+    method = new_method(code)
+    try:
+        method.fit(TrainView(np.arange(40), **equal), 8, 0)
+    except HashbenchError:
+        return
+    items = ItemView(np.arange(40), **{field: equal[field] for field in _ITEM_FIELDS})
+    assert len(np.unique(method.encode(items), axis=0)) == 1
+
+
+def test_values_that_are_not_finite_are_refused(code):
+    for field in arrays_needed(code):
+        for bad in (np.nan, np.inf):
+            spoilt = features(N_TRAIN, 0)[field]
+            spoilt.reshape(-1)[-7] = bad
+            with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
+                new_method(code).fit(train_view(**{field: spoilt}), 16, 0)
+            if field in _ITEM_FIELDS:
+                with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
+                    fitted(code)[0].encode(item_view(N_TRAIN, **{field: spoilt}))
+
+
+def test_what_it_needs_and_does_not_get_is_named(code):
+    for field in arrays_needed(code):
+        with pytest.raises(HashbenchError, match=f"provides no {field}"):
+            new_method(code).fit(train_view(**{field: None}), 16, 0)

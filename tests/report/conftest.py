@@ -1,0 +1,133 @@
+"""Synthetic run records with plausible curves, and bundles made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hashbench.report.bundle import Gallery, PerClass, ReportBundle
+from hashbench.report.results import Results, key_of
+from hashbench.types import Hyperparameter, RunRecord, Seconds
+
+NAMES = (
+    ("alpha", "Alpha"), ("beta", "Beta_2"), ("gamma", "Gamma & Co"), ("delta", "Delta"), ("eps", "Epsilon<b>"),
+    ("zeta", "Zeta 100%"), ("eta", "Eta"), ("theta", "Theta"), ("iota", "Iota"), ("kappa", "Kappa"), ("lam", "Lambda"),
+    ("mu", "Mu"), ("nu", "Nu"), ("xi", "Xi"), ("omi", "Omicron"), ("pi", "Pi"), ("rho", "Rho"), ("sigma", "Sigma"),
+    ("tau", "Tau"), ("ups", "Upsilon"),
+)  # fmt: skip
+DATASETS = (("toys", "Toys"), ("mosaic", "Toy mosaic"))
+N_QUERY = 60
+
+
+def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **changes: Any) -> RunRecord:
+    """The record of method `number`: the higher the number, the worse it is."""
+    method, title = NAMES[number]
+    rng = np.random.default_rng([number, len(dataset[0]), bits, seed])
+    quality = 0.75 - 0.025 * number + 0.05 * math.log2(bits / 16) + 0.004 * rng.standard_normal()
+    radius = np.arange(bits + 1) / bits
+    ranks = [1, 10, 100, 500]
+    recall = radius ** (1.2 + quality)
+    relevant = np.exp(-(((radius - 0.45 + 0.3 * quality) / 0.12) ** 2))
+    other = np.exp(-(((radius - 0.5) / 0.1) ** 2))
+    fields: dict[str, Any] = {
+        "profile": "tiny", "dataset": dataset[0], "dataset_title": dataset[1], "split": "60-200-500",
+        "split_digest": "0123456789ab", "n_query": N_QUERY, "n_database": 500, "n_train": 200, "backbone": "tiny-vit",
+        "backbone_title": "Tiny ViT", "features_digest": "fedcba987654", "method": method, "method_title": title,
+        "bits": bits, "seed": seed, "derived_seed": 17 * seed + number, "k": 100, "denominator": "relevant in the top k",
+        "empty": "zero", "map": quality, "map_optimistic": min(quality + 0.1, 1.0), "map_pessimistic": quality - 0.1,
+        "map_ci95": (quality - 0.02, quality + 0.02), "ndcg": quality, "ranks": ranks,
+        "precision_at": [quality * (1.1 - 0.08 * i) for i in range(4)], "recall_at": [0.01, 0.1, 0.5, 1.0],
+        "radius_precision": (0.1 + (quality - 0.1) * (1 - radius) ** 0.7).tolist(), "radius_recall": recall.tolist(),
+        "precision_within_2": quality * 0.8, "found_nothing_within_2": 0.01 * number,
+        "relevant_histogram": (relevant * 1000).astype(int).tolist(),
+        "other_histogram": (other * 9000).astype(int).tolist(),
+        "bit_balance": np.clip(0.5 + 0.1 * rng.standard_normal(bits), 0, 1).tolist(), "bit_entropy": [0.97] * bits,
+        "bit_correlation": 0.1, "distinct_codes": 480, "largest_bucket": 3,
+        "hyperparameters": {
+            "rate": Hyperparameter(value=0.001, source="paper", note="Section 4"),
+            "layers": Hyperparameter(value=number, source="ours"),
+        },
+        "deviations": ["Views are extracted beforehand."],
+        "curves": {"loss": (3 * np.exp(-np.arange(1, 21) / 5) + 0.2 * number).tolist()} if number % 3 else {},
+        "remarks": [], "seconds": Seconds(fit=0.05 * 1.9**((number * 7) % 12), encode=0.02 + 0.001 * number, evaluate=0.01),
+        "codes_sha256": "ab" * 32, "program_digest": f"{number:012x}", "versions": {"numpy": "2.3.0", "torch": "2.11"},
+        "device": "CPU",
+    }  # fmt: skip
+    return RunRecord(**(fields | changes))
+
+
+def average_precision(record: RunRecord) -> np.ndarray[Any, Any]:
+    """Per-query values whose mean is close to the record's mAP, paired between methods; query 0 has nothing relevant."""
+    difficulty = np.random.default_rng(5).standard_normal(N_QUERY)
+    ap = np.clip(record.map + 0.1 * difficulty, 0, 1)
+    ap[0] = np.nan
+    return ap
+
+
+def sign_flip_pvalue(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    """A paired test, as crude as it may be."""
+    difference = a - b
+    signs = np.random.default_rng(0).choice([-1, 1], (200, len(difference)))
+    return float(np.mean(np.abs((signs * difference).mean(axis=1)) >= abs(difference.mean())))
+
+
+@pytest.fixture
+def record() -> Callable[..., RunRecord]:
+    """`record(method_number, dataset, bits, seed, **changes)`."""
+    return one_record
+
+
+@pytest.fixture
+def make_bundle() -> Callable[..., ReportBundle]:
+    """`make_bundle(n_methods)`: a bundle of 2 data sets, 3 code lengths, 3 seeds; keywords replace its fields."""
+
+    def make(n_methods: int = 6, **changes: Any) -> ReportBundle:
+        records = tuple(
+            one_record(number, dataset, bits, seed)
+            for number in range(n_methods)
+            for dataset in DATASETS
+            for bits in (16, 32, 64)
+            for seed in range(3)
+        )
+        rng = np.random.default_rng(1)
+        galleries = tuple(
+            Gallery(
+                dataset, "tiny-vit", "alpha", 32, rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8),
+                ("one", "two", "three", "four", "five"), rng.integers(0, 256, (5, 10, 8, 8, 3), dtype=np.uint8),
+                np.sort(rng.integers(0, 9, (5, 10)), axis=1), rng.random((5, 10)) < 0.7,
+            )
+            for dataset, _ in DATASETS
+        )  # fmt: skip
+        labels = np.eye(5, dtype=bool)[np.arange(N_QUERY) % 5]
+        papers = {
+            method: {
+                "key": f"{method}2020", "authors": "Ann Author, Bob Builder", "title": f"{title} hashing",
+                "venue": "CVPR", "year": 2020, "url": f"https://example.org/{method}",
+            }
+            for method, title in NAMES[:n_methods]
+        }  # fmt: skip
+        correlations = {}
+        for r in records:
+            x = rng.standard_normal((100, r.bits)) + rng.standard_normal((100, 1)) * 0.5
+            correlations[key_of(r)] = np.corrcoef(x, rowvar=False)
+        fields: dict[str, Any] = {
+            "profile": "tiny", "version": "0.1.0", "command": "nox -s reproduce_table1 -- --profile tiny",
+            "records": records, "ap": {key_of(r): average_precision(r) for r in records},
+            "methods": tuple(m for m, _ in NAMES[:n_methods]), "datasets": tuple(d for d, _ in DATASETS),
+            "highlighted": ("beta", "gamma"), "papers": papers, "paired_pvalue": sign_flip_pvalue,
+            "correlations": correlations, "galleries": galleries,
+            "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d, _ in DATASETS),
+        }  # fmt: skip
+        return ReportBundle(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def results_of() -> Callable[[ReportBundle], Results]:
+    """The results of a bundle."""
+    return lambda bundle: Results(bundle.records, bundle.methods, bundle.datasets, bundle.ap)
