@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +49,8 @@ class CIBHash(HeadMethod):
     code is the sign of the head.
     """
 
-    title = "CIBHash"
-    paper = Paper(
+    title: ClassVar[str] = "CIBHash"
+    paper: ClassVar[Paper] = Paper(
         key="qiu2021cibhash",
         authors="Zexuan Qiu and Qinliang Su and Zijing Ou and Jianxing Yu and Changyou Chen",
         title="Unsupervised Hashing with Contrastive Information Bottleneck",
@@ -57,8 +58,8 @@ class CIBHash(HeadMethod):
         year=2021,
         url="https://arxiv.org/abs/2105.06138",
     )
-    needs = frozenset({"pooled", "views"})
-    deviations = (
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    deviations: ClassVar[tuple[str, ...]] = (
         "Codes are thresholded at probability 1/2 as in the official code; the paper samples them.",
         "Views are drawn from a fixed number of pre-extracted ones of the frozen backbone, with its dropout off; the "
         "official code augments afresh and leaves the dropout of VGG-16 on.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -67,8 +68,8 @@ class CIMON(HeadMethod):
     Minimised by SGD with momentum. An item's code is the sign of the head.
     """
 
-    title = "CIMON"
-    paper = Paper(
+    title: ClassVar[str] = "CIMON"
+    paper: ClassVar[Paper] = Paper(
         key="luo2021cimon",
         authors=(
             "Xiao Luo and Daqing Wu and Zeyu Ma and Chong Chen and Minghua Deng and Jinwen Ma and Zhongming Jin and "
@@ -79,8 +80,8 @@ class CIMON(HeadMethod):
         year=2021,
         url="https://arxiv.org/abs/2010.07804",
     )
-    needs = frozenset({"pooled", "views"})
-    deviations = (
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    deviations: ClassVar[tuple[str, ...]] = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
         "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
         "Guidance comes from the pooled feature of the run's backbone, not from fc7 of VGG-16 before its ReLU, so the "

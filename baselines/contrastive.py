@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ class Contrastive(HeadMethod):
     item's code is the sign of the head.
     """
 
-    title = "Contrastive"
-    paper = Paper(
+    title: ClassVar[str] = "Contrastive"
+    paper: ClassVar[Paper] = Paper(
         key="chen2020simclr",
         authors="Ting Chen and Simon Kornblith and Mohammad Norouzi and Geoffrey Hinton",
         title="A Simple Framework for Contrastive Learning of Visual Representations",
@@ -32,8 +33,8 @@ class Contrastive(HeadMethod):
         year=2020,
         url="https://arxiv.org/abs/2002.05709",
     )
-    needs = frozenset({"pooled", "views"})
-    deviations = (
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    deviations: ClassVar[tuple[str, ...]] = (
         "A control of this benchmark, not a published method: the paper learns real-valued features, here its loss "
         "acts on codes.",
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -48,8 +49,8 @@ class SDC(HeadMethod):
     the running statistics of BatchNorm.
     """
 
-    title = "SDC"
-    paper = Paper(
+    title: ClassVar[str] = "SDC"
+    paper: ClassVar[Paper] = Paper(
         key="ng2023sdc",
         authors=(
             "Kam Woh Ng and Xiatian Zhu and Jiun Tian Hoe and Chee Seng Chan and Tianyu Zhang and Yi-Zhe Song and "
@@ -60,7 +61,7 @@ class SDC(HeadMethod):
         year=2023,
         url="https://arxiv.org/abs/2302.07669",
     )
-    deviations = (
+    deviations: ClassVar[tuple[str, ...]] = (
         "The hidden layer is as wide as the feature, as in the official code; the paper's supplement says 4096, the "
         "width of its VGG-16 features.",
         "The last epoch is used; the official code reports the best epoch on the queries.",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import binary_neuron
 from hashbench.methods.networks import HeadMethod
+from hashbench.methods.standardise import Standardise, standardise_by
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -36,7 +37,8 @@ class SGH(HeadMethod):
         url="https://proceedings.mlr.press/v70/dai17a.html",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "The bits of a batch are thresholded at 1/2, as in the published code; the paper draws the threshold at random.",
+        "Training bits are thresholded at 1/2, as in the published code; the paper draws the threshold at random.",
+        "Features pass through a fixed layer that centres them and gives them unit scale.",
         "The sign of the cross-entropy term follows the published code, which makes bits confident; in the paper's "
         "minimum description length objective the entropy of the bits enters with the opposite sign.",
     )
@@ -53,17 +55,20 @@ class SGH(HeadMethod):
         encoder: nn.Linear = nn.utils.skip_init(nn.Linear, n_features, n_bits)  # type: ignore[no-untyped-call]
         nn.init.normal_(encoder.weight, std=1 / math.sqrt(n_features), generator=generator)
         nn.init.normal_(encoder.bias, generator=generator)
-        return encoder
+        return nn.Sequential(Standardise(n_features), encoder)
 
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""
+        assert isinstance(head, nn.Sequential)
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+        standardise_by(features, head)
+        features, encoder = head[0](features), head[1]
         decoder = LinearDecoder(features, n_bits, generator)
 
         def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            logits = head(features[batch])
+            logits = encoder(features[batch])
             bits = binary_neuron(logits)
-            squares = head.weight.square().sum() + decoder.weight.square().sum()
+            squares = encoder.weight.square().sum() + decoder.weight.square().sum()
             return {
                 "reconstruction": (decoder(bits) - features[batch]).square().sum() / 2,
                 "confidence": self.alpha * F.binary_cross_entropy_with_logits(logits, bits, reduction="sum"),

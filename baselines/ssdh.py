@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.spatial.distance import squareform
+from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.networks import HeadMethod, linear
+from hashbench.methods.standardise import Standardise, standardise_by
 from hashbench.methods.structure import cosine_distances, half_gaussians
 from hashbench.methods.training import minimise
 from hashbench.types import Array, FitLog, TrainView
@@ -41,6 +42,7 @@ class SSDH(HeadMethod):
         "image to itself.",
         "The histogram covers distances from 0 to 2 in bins of 0.01, not 0 to 1: features that may be negative reach "
         "cosines below 0.",
+        "Features pass through a fixed layer that centres them and gives them unit scale.",
     )
 
     def __init__(
@@ -62,12 +64,13 @@ class SSDH(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod.network`."""
-        return nn.Sequential(linear(n_features, n_bits, generator), nn.Tanh())
+        return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
 
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""
         array = np.array(features_of(train, "pooled"), dtype=np.float32)
         features, labels = torch.from_numpy(array), torch.from_numpy(pseudo_labels(array, self.alpha, self.beta))
+        standardise_by(features, head)
 
         def loss_terms(batch: Tensor) -> dict[str, Tensor]:
             return {"pairs": structure_loss(head(features[batch]), labels[batch][:, batch].float())}

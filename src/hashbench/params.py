@@ -80,6 +80,13 @@ class Profile(_Strict):
     overrides: dict[Name, dict[str, Hyperparameter]]
 
 
+class ClaimParams(_Strict):
+    """The claim that each of the `winners` beats each of the `losers`, which the report checks."""
+
+    winners: list[Name]
+    losers: list[Name]
+
+
 class Params(_Strict):
     """The whole of params.yaml."""
 
@@ -91,6 +98,7 @@ class Params(_Strict):
     backbones: dict[Name, dict[str, Any]]
     methods: dict[Name, MethodParams]
     ablations: dict[Name, MethodParams]
+    claims: list[ClaimParams]
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Params:
@@ -106,6 +114,9 @@ class Params(_Strict):
                     known(f"{where}.overrides.{method}", name, block.hyperparameters)
         for name, dataset_params in self.datasets.items():
             known(f"datasets.{name}.augmentation", dataset_params.augmentation, self.augmentations)
+        for number, claim in enumerate(self.claims):
+            for method in (*claim.winners, *claim.losers):
+                known(f"claims.{number}", method, self.methods)
         shared = set(self.methods) & set(self.ablations)
         if shared:
             raise ValueError(f"{sorted(shared)[0]} stands both under methods and under ablations; rename one")

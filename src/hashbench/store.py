@@ -95,6 +95,13 @@ def write_tensors(path: Path, arrays: Mapping[str, Array], about: Mapping[str, A
     _write_sidecar(path, about)
 
 
+def write_array(path: Path, array: Array, about: Mapping[str, Any]) -> None:
+    """Write one array as a `.npy` artefact, which can be mapped into memory."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+    _write_sidecar(path, about)
+
+
 def read_tensors(path: Path) -> dict[str, Array]:
     """Read a `.safetensors` artefact whole, after checking its sha256."""
     from safetensors.numpy import load

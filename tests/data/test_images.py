@@ -60,8 +60,7 @@ def test_a_truncated_image_is_named_or_skipped_by_policy(write, jpeg, sizes, cap
     contents["1.jpg"] = contents["1.jpg"][: len(contents["1.jpg"]) // 2]
     files = write(contents)
     with pytest.raises(BadImageError, match=r"1\.jpg: image cannot be decoded .*on_bad_image: skip"):
-        images = open_images(files, "fatal", "Tiny").images
-        [images[row] for row in range(3)]
+        list(open_images(files, "fatal", "Tiny").images)
     opened = open_images(files, "skip", "Tiny")
     assert opened.kept.tolist() == [0, 2]
     assert opened.skipped == (files.paths[1],)

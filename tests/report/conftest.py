@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hashbench.report.bundle import Gallery, PerClass, ReportBundle
+from hashbench.report.build import render_report
+from hashbench.report.bundle import Contest, Gallery, PerClass, ReportBundle
+from hashbench.report.published import Published
 from hashbench.report.results import Results, key_of
 from hashbench.types import Hyperparameter, RunRecord, Seconds
 
@@ -37,7 +40,8 @@ def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **ch
         "profile": "tiny", "dataset": dataset[0], "dataset_title": dataset[1], "split": "60-200-500",
         "split_digest": "0123456789ab", "n_query": N_QUERY, "n_database": 500, "n_train": 200, "backbone": "tiny-vit",
         "backbone_title": "Tiny ViT", "features_digest": "fedcba987654", "method": method, "method_title": title,
-        "bits": bits, "seed": seed, "derived_seed": 17 * seed + number, "k": 100, "denominator": "relevant in the top k",
+        "bits": bits, "seed": seed, "derived_seed": 17 * seed + number, "k": 100,
+        "denominator": "relevant_in_top_k",
         "empty": "zero", "map": quality, "map_optimistic": min(quality + 0.1, 1.0), "map_pessimistic": quality - 0.1,
         "map_ci95": (quality - 0.02, quality + 0.02), "ndcg": quality, "ranks": ranks,
         "precision_at": [quality * (1.1 - 0.08 * i) for i in range(4)], "recall_at": [0.01, 0.1, 0.5, 1.0],
@@ -53,7 +57,8 @@ def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **ch
         },
         "deviations": ["Views are extracted beforehand."],
         "curves": {"loss": (3 * np.exp(-np.arange(1, 21) / 5) + 0.2 * number).tolist()} if number % 3 else {},
-        "remarks": [], "seconds": Seconds(fit=0.05 * 1.9**((number * 7) % 12), encode=0.02 + 0.001 * number, evaluate=0.01),
+        "remarks": [],
+        "seconds": Seconds(fit=0.05 * 1.9 ** ((number * 7) % 12), encode=0.02 + 0.001 * number, evaluate=0.01),
         "codes_sha256": "ab" * 32, "program_digest": f"{number:012x}", "versions": {"numpy": "2.3.0", "torch": "2.11"},
         "device": "CPU",
     }  # fmt: skip
@@ -61,7 +66,7 @@ def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **ch
 
 
 def average_precision(record: RunRecord) -> np.ndarray[Any, Any]:
-    """Per-query values whose mean is close to the record's mAP, paired between methods; query 0 has nothing relevant."""
+    """Per-query values whose mean is close to the record's mAP; query 0 has nothing relevant."""
     difficulty = np.random.default_rng(5).standard_normal(N_QUERY)
     ap = np.clip(record.map + 0.1 * difficulty, 0, 1)
     ap[0] = np.nan
@@ -81,7 +86,7 @@ def record() -> Callable[..., RunRecord]:
     return one_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bundle() -> Callable[..., ReportBundle]:
     """`make_bundle(n_methods)`: a bundle of 2 data sets, 3 code lengths, 3 seeds; keywords replace its fields."""
 
@@ -105,7 +110,7 @@ def make_bundle() -> Callable[..., ReportBundle]:
         labels = np.eye(5, dtype=bool)[np.arange(N_QUERY) % 5]
         papers = {
             method: {
-                "key": f"{method}2020", "authors": "Ann Author, Bob Builder", "title": f"{title} hashing",
+                "key": f"{method}2020", "authors": "Ann Author and Bob Builder", "title": f"{title} hashing",
                 "venue": "CVPR", "year": 2020, "url": f"https://example.org/{method}",
             }
             for method, title in NAMES[:n_methods]
@@ -131,3 +136,42 @@ def make_bundle() -> Callable[..., ReportBundle]:
 def results_of() -> Callable[[ReportBundle], Results]:
     """The results of a bundle."""
     return lambda bundle: Results(bundle.records, bundle.methods, bundle.datasets, bundle.ap)
+
+
+@pytest.fixture(scope="session")
+def small_bundle(make_bundle: Callable[..., ReportBundle]) -> ReportBundle:
+    """Three methods, two code lengths, two seeds, one data set: enough for every part of a report."""
+    bundle = make_bundle(3)
+    kept = tuple(r for r in bundle.records if r.dataset == "toys" and r.bits < 64 and r.seed < 2)
+    published = (
+        Published("alpha", "toys", "60/200/500", "Tiny ViT", "100", 16, 0.7, "https://example.org", True, "a <note>"),
+    )
+    contests = (Contest(("alpha",), ("beta", "gamma")),)
+    galleries, classes = bundle.galleries[:1], bundle.per_class[:1]
+    return replace(
+        bundle,
+        records=kept,
+        datasets=("toys",),
+        galleries=galleries,
+        per_class=classes,
+        contests=contests,
+        published=published,
+    )
+
+
+@pytest.fixture(scope="session")
+def files_of() -> Callable[[ReportBundle], dict[str, str | bytes]]:
+    """All files of the report of a bundle, by name."""
+
+    def render(bundle: ReportBundle) -> dict[str, str | bytes]:
+        files: dict[str, str | bytes] = {}
+        render_report(bundle, files.__setitem__)
+        return files
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def small_report(small_bundle: ReportBundle, files_of: Callable[..., dict[str, str | bytes]]) -> dict[str, str | bytes]:
+    """All files of the report of `small_bundle`."""
+    return files_of(small_bundle)

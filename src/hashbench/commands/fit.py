@@ -59,7 +59,7 @@ def _block(method: str, params: Params, profile: str, settings: list[str]) -> Me
     if method in named:
         block = params.method(method, profile)
     elif ":" in method or method.endswith(".py"):
-        block = MethodParams(code=method)
+        block = MethodParams.model_validate({"code": method})
     else:
         raise HashbenchError(
             f"unknown method '{method}'{did_you_mean(method, named)}; your own is given as a Python file or as "

@@ -39,9 +39,8 @@ def _print_run(name: str, layout: Layout, tables: list[str]) -> None:
     if name not in runs:
         allowed = [*tables, "figures", *runs]
         if not runs:
-            raise HashbenchError(
-                f"profile {layout.profile} has no results yet; run `nox -s reproduce_table1 -- --profile {layout.profile}`"
-            )
+            remedy = f"nox -s reproduce_table1 -- --profile {layout.profile}"
+            raise HashbenchError(f"profile {layout.profile} has no results yet; run `{remedy}`")
         guess = did_you_mean(name, allowed).partition(" (allowed")[0]
         raise HashbenchError(f"nothing is called '{name}' in {layout.results}{guess}")
     record = read_record(runs[name])

@@ -10,6 +10,7 @@ from typing import Any
 from hashbench import store
 from hashbench.errors import HashbenchError
 from hashbench.layout import Cell, Layout
+from hashbench.params import load_params
 from hashbench.progress import track
 from hashbench.stages.evaluate import evaluate_codes, measurements, read_codes, read_record
 from hashbench.types import RunRecord, Split
@@ -35,7 +36,7 @@ def verify(folder: str, refit: str | None) -> int:
     if not faults:
         from hashbench.stages.report import faults_of_files
 
-        faults += faults_of_files(layout)
+        faults += faults_of_files(load_params(results.parent.parent / "params.yaml"), layout)
     if refit is not None:
         from hashbench.commands.refit import faults_of_refit
 

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -80,6 +81,8 @@ def fetch(spec: FileSpec, folder: Path) -> Path:
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if not _writable(target.parent):
+            raise PermissionError(errno.EACCES, "the folder is read-only")
         with filelock.FileLock(target.with_name(f".{target.name}.lock")):
             if not target.is_file():
                 _download(spec, target)
@@ -106,17 +109,18 @@ def _download(spec: FileSpec, target: Path) -> None:
 
 
 def _from_mirror(url: str, part: Path, spec: FileSpec) -> None:
-    """Bring `part` to its whole length. A try that moved forward does not count against the number of tries."""
+    """Bring `part` to its whole length. A try that came further than any before does not count as one."""
     if not url.startswith(("https://", "http://")):
         raise _MirrorError("only http and https addresses are fetched")
     tries_left = list(_BACK_OFF_SECONDS)
+    furthest = _size(part)
     while True:
-        before = _size(part)
         try:
             return _transfer(url, part, spec)
         except _BrokenOffError as error:
-            if _size(part) > before:
+            if _size(part) > furthest:
                 tries_left = list(_BACK_OFF_SECONDS)
+                furthest = _size(part)
             if not tries_left:
                 raise _MirrorError(f"{error}, after {len(_BACK_OFF_SECONDS) + 1} tries without progress") from None
             pause = tries_left.pop(0)
@@ -126,7 +130,7 @@ def _from_mirror(url: str, part: Path, spec: FileSpec) -> None:
 
 def _transfer(url: str, part: Path, spec: FileSpec) -> None:
     """One request for what is still missing of `part`."""
-    if _size(part) == spec.size:
+    if part.exists() and _size(part) == spec.size:
         return
     headers = {"User-Agent": "hashbench", "Accept-Encoding": "identity", **_resume_headers(url, part, spec)}
     try:
@@ -138,13 +142,17 @@ def _transfer(url: str, part: Path, spec: FileSpec) -> None:
         kind = _BrokenOffError if error.code in _WORTH_ANOTHER_TRY else _MirrorError
         raise kind(f"HTTP {error.code} {error.reason}") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise _BrokenOffError(str(getattr(error, "reason", error)) or type(error).__name__) from None
+        reason = getattr(error, "reason", error)
+        no_network = isinstance(reason, socket.gaierror) and not _size(part)
+        raise (_MirrorError if no_network else _BrokenOffError)(str(reason) or type(reason).__name__) from None
     with response:
         start = _start(response.headers, response.status)
         if start is None:
             raise _MirrorError("the server answered a range request with a range that was not asked for")
-        length = response.headers.get("Content-Length")
-        whole = spec.size if spec.size is not None else start + int(length) if length else None
+        length = response.headers.get("Content-Length", "")
+        whole = start + int(length) if length.isdigit() else spec.size
+        if spec.size is not None and whole != spec.size:
+            raise _MirrorError(f"has a file of {whole:,} bytes in place of {spec.size:,}")
         _check_space(part, start, whole)
         _record(part).write_text(json.dumps({"url": url, "validator": _validator(response.headers)}))
         with part.open("r+b" if start else "wb", buffering=0) as file:
@@ -241,11 +249,11 @@ def _pinned(pin: Path) -> dict[str, str]:
 
 def _pin(pin: Path, name: str, sha256: str) -> None:
     """Write the pin in the form that `sha256sum --check` reads; a folder that is read-only goes without."""
-    try:
-        pin.write_text(f"{sha256}  {name}\n", encoding="utf-8")
-        log.info("%s: no checksum is published; its sha256 %s is pinned from now on", name, sha256)
-    except OSError:
+    if not _writable(pin.parent):
         log.info("%s: no checksum is published, and the folder is read-only, so its sha256 is not pinned", name)
+        return
+    pin.write_text(f"{sha256}  {name}\n", encoding="utf-8")
+    log.info("%s: no checksum is published; its sha256 %s is pinned from now on", name, sha256)
 
 
 def _digest(path: Path, kind: str) -> str:
@@ -255,12 +263,16 @@ def _digest(path: Path, kind: str) -> str:
 
 def _set_aside(path: Path, target: Path) -> str:
     rejected = target.with_name(target.name + ".rejected")
-    try:
-        path.replace(rejected)
-    except OSError:
-        return "remove it and fetch it again"
+    if not _writable(target.parent):
+        return "replace it"
+    path.replace(rejected)
     _record(path).unlink(missing_ok=True)
     return f"kept aside as {rejected.name}"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files may be made in a folder, by its own word: root may write everywhere and should not."""
+    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
 
 
 def _record(part: Path) -> Path:

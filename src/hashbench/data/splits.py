@@ -165,8 +165,9 @@ def quota_per_concept(query: int, train: int) -> Draw:
                     break
             if len(train_rows) + len(query_rows) == n_classes * (train + query):
                 break
-        for concept in np.flatnonzero(train_open + query_open):
-            raise HashbenchError(f"too few rows show '{dataset.class_names[concept]}' to fill its quota")
+        unfilled = np.flatnonzero(train_open + query_open)
+        if len(unfilled):
+            raise HashbenchError(f"too few rows show '{dataset.class_names[unfilled[0]]}' to fill its quota")
         queries, trains = np.array(query_rows, dtype=np.int64), np.array(train_rows, dtype=np.int64)
         return _shuffled(generator, queries, trains, all_but_query(len(dataset), queries, trains))
 
@@ -174,8 +175,10 @@ def quota_per_concept(query: int, train: int) -> Draw:
 
 
 def half_the_test_part(train: int) -> Draw:
-    """Half of each class of the test part as queries (the other half is left for validation), `train` of each class
-    of the train part as train rows, the whole train part as database."""
+    """Half of each class of the test part as queries, `train` rows of each class, the train part as database.
+
+    The other half of the test part is left for validation.
+    """
 
     def draw(dataset: Dataset, generator: np.random.Generator) -> Parts:
         sizes = dataset.labels[dataset.fold == TEST_FOLD].sum(axis=0)

@@ -33,12 +33,13 @@ def count(query: PackedItems, database: PackedItems, n_bits: int) -> Array:
         part = slice(start, start + _QUERIES_A_TASK)
         _count(query.codes[part], query.labels[part], codes, labels, counts[part])
 
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:
+    n_threads: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(n_threads) as threads:
         list(threads.map(run, range(0, len(query), _QUERIES_A_TASK)))
     return counts.reshape(len(query), n_bits + 1, 2)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _popcount(_context: Any, _word: Any) -> Any:
     """Number of ones of a 64-bit word: LLVM's ctpop, which becomes VPOPCNTQ where the processor has it."""
 
@@ -48,7 +49,7 @@ def _popcount(_context: Any, _word: Any) -> Any:
     return numba.types.uint64(numba.types.uint64), generate
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _count(query_codes: Array, query_labels: Array, codes: Array, labels: Array, counts: Array) -> None:
     n = codes.shape[1]
     keys = np.empty(_BLOCK, np.uint16)
@@ -70,19 +71,19 @@ def _count(query_codes: Array, query_labels: Array, codes: Array, labels: Array,
 
 # A pair's key is 2 * distance + relevant. Keys are 16 bits wide because that is what the vectors and the cache
 # carry fastest; the largest is 2 * 1024 + 1.
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _mark_shared(row: Array, wanted: Any, keys: Array) -> None:
     for i in range(len(keys)):
         keys[i] |= np.uint16((row[i] & wanted) != 0)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _add_distance(row: Array, code: Any, keys: Array) -> None:
     for i in range(len(keys)):
-        keys[i] += np.uint16(_popcount(row[i] ^ code) << np.uint64(1))
+        keys[i] += np.uint16(_popcount(row[i] ^ code) << np.uint64(1))  # type: ignore[call-arg]
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _tally(keys: Array, tallies: Array) -> None:
     # Neighbouring keys are often equal, and an increment must wait for the last one of the same cell: four
     # histograms in turn keep four increments in flight.

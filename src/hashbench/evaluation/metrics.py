@@ -13,21 +13,20 @@ them relevant, and its first `inside` places lie inside the cut-off.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numba
 import numpy as np
 
+from hashbench.evaluation.rules import Denominator, Empty
 from hashbench.types import Array
-
-Denominator = Literal["relevant_in_top_k", "min_k_relevant", "relevant"]
 
 
 def average_precision(relevant: Array, total: Array, k: int, denominator: Denominator) -> Array:
     """Expected AP@k of each query, float64 (n_q,) in [0, 1]; NaN where no bin holds anything relevant.
 
     AP@k = (sum over ranks r <= k of precision(r) rel(r)) / denominator, with the denominator
-    `relevant_in_top_k`: relevant items among the first k (AP is 0 where there are none), the habit of the hashing field;
+    `relevant_in_top_k`: relevant items among the first k (AP is 0 where there are none), the field's habit;
     `min_k_relevant`: min(k, relevant items); `relevant`: relevant items in the whole database.
     `relevant_in_top_k` is itself random where a tie straddles rank k; the expectation is that of the ratio.
     """
@@ -51,30 +50,32 @@ def relevant_last(relevant: Array, total: Array) -> tuple[Array, Array]:
 
 def found_at(relevant: Array, total: Array, ranks: Array) -> Array:
     """Expected number of relevant items among the first t, float64 (n_q, len(ranks)); `ranks` ascending, int64."""
-    return _found_at(relevant, total, ranks)  # type: ignore[no-any-return]
+    found: Array = _found_at(relevant, total, ranks)
+    return found
 
 
 def discounts(n: int) -> Array:
     """The cumulative discounts of DCG, float64 (n + 1,): entry r is the sum of 1 / log2(1 + i) over ranks i <= r."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, n + 2)))])
+    return np.concatenate([np.zeros(1), np.cumsum(1 / np.log2(np.arange(2, n + 2)))])
 
 
-def ndcg(relevant: Array, total: Array, k: int, cumulative: Array) -> Array:
+def ndcg(relevant: Array, total: Array, cumulative: Array) -> Array:
     """Expected NDCG@k with gain 1 for a relevant item, float64 (n_q,) in [0, 1]; NaN where nothing is relevant.
 
-    `cumulative` = `discounts(n)` with n at least the smaller of k and the number of items. The ideal ranking has
-    min(k, relevant items) relevant items in front (Järvelin and Kekäläinen, ACM TOIS 20(4), 2002).
+    `cumulative` = `discounts(k)`. The ideal ranking has min(k, relevant items) relevant items in front (Järvelin and
+    Kekäläinen, ACM TOIS 20(4), 2002).
     """
+    k = len(cumulative) - 1
     reached = cumulative[np.minimum(np.cumsum(total, axis=1), k)]
-    share = relevant / np.maximum(total, 1)
-    gain = (share * np.diff(reached, axis=1, prepend=0.0)).sum(axis=1)
-    ideal = cumulative[np.minimum(relevant.sum(axis=1), min(k, len(cumulative) - 1))]
+    gain = (relevant / np.maximum(total, 1) * np.diff(reached, axis=1, prepend=0.0)).sum(axis=1)
+    ideal = cumulative[np.minimum(relevant.sum(axis=1), k)]
     return _divide(gain, ideal)
 
 
 def precision_within(relevant: Array, total: Array) -> Array:
     """Precision among the items of bins 0..i, float64 (n_q, bins); 0 where there are none."""
-    return np.cumsum(relevant, axis=1) / np.maximum(np.cumsum(total, axis=1), 1)
+    precision: Array = np.cumsum(relevant, axis=1) / np.maximum(np.cumsum(total, axis=1), 1)
+    return precision
 
 
 def recall_within(relevant: Array) -> Array:
@@ -82,21 +83,23 @@ def recall_within(relevant: Array) -> Array:
     return _divide(np.cumsum(relevant, axis=1), relevant.sum(axis=1, keepdims=True))
 
 
-def mean_over_queries(values: Array, answerable: Array, empty: Literal["zero", "nan"]) -> Any:
+def mean_over_queries(values: Array, answerable: Array, empty: Empty) -> Any:
     """Mean over the first axis. A query that is not `answerable` (bool (n_q,)) counts 0 or, for "nan", is left out."""
     counted = len(values) if empty == "zero" else np.count_nonzero(answerable)
-    return values[answerable].sum(axis=0) / (counted or np.nan)
+    mean: Any = values[answerable].sum(axis=0) / (counted or np.nan)
+    return mean
 
 
 def _divide(a: Array, b: Array) -> Array:
-    return np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b > 0)
+    quotient: Array = np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b > 0)
+    return quotient
 
 
 def _interleave(a: Array, b: Array) -> Array:
     return np.stack([a, b], axis=2).reshape(len(a), -1)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _found_at(relevant: Array, total: Array, ranks: Array) -> Array:
     result = np.empty((len(total), len(ranks)))
     for q in range(len(total)):
@@ -112,31 +115,28 @@ def _found_at(relevant: Array, total: Array, ranks: Array) -> Array:
     return result
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _expected_average_precision(relevant: Array, total: Array, k: int) -> tuple[Array, Array]:
     """Per query, the expectation of the sum of precisions at relevant ranks <= k, and of its ratio to their number."""
     precision_sum, ratio = np.zeros(len(total)), np.zeros(len(total))
     for q in range(len(total)):
         seen, found, expected = 0, 0, 0.0
         for tie in range(total.shape[1]):
-            items, hits = total[q, tie], relevant[q, tie]
-            if items == 0:
-                continue
-            if seen + items > k:
+            if seen == k:
                 break
-            expected += _expected_in_tie(seen, found, items, hits, items)
-            seen, found = seen + items, found + hits
-        inside = k - seen
-        if inside > 0 and tie < total.shape[1] and seen < total[q].sum():
-            precision_sum[q] = expected + _expected_in_tie(seen, found, items, hits, inside)
-            ratio[q] = _expected_ratio_at_cut(seen, found, items, hits, inside, expected)
-        else:
-            precision_sum[q] = expected
-            ratio[q] = expected / found if found > 0 else 0.0
+            items, hits = total[q, tie], relevant[q, tie]
+            inside = min(items, k - seen)
+            in_tie = _expected_in_tie(seen, found, items, hits, inside)
+            if inside < items:
+                ratio[q] = _expected_ratio_at_cut(seen, found, items, hits, inside, expected)
+            else:
+                ratio[q] = (expected + in_tie) / max(found + hits, 1)
+            seen, found, expected = seen + inside, found + hits, expected + in_tie
+        precision_sum[q] = expected
     return precision_sum, ratio
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _expected_in_tie(seen: int, found: int, items: int, hits: int, inside: int) -> float:
     """Expected sum of precisions at the relevant ones of a tie's first `inside` places, in random order.
 
@@ -151,34 +151,31 @@ def _expected_in_tie(seen: int, found: int, items: int, hits: int, inside: int) 
     return hits / items * ((found + 1) * harmonic + earlier)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _expected_ratio_at_cut(seen: int, found: int, items: int, hits: int, inside: int, expected: float) -> float:
     """Expectation of (sum of precisions) / (relevant items inside the cut-off) where a tie straddles it.
 
-    The number of relevant items that fall inside is hypergeometric; given it, their places are uniform. The sum runs
-    from the mode outwards, with weights relative to the mode's, until they no longer count.
+    The number of relevant items that fall inside is hypergeometric; given it, their places are uniform. Weights are
+    relative to the mode's, and counted from where they exceed 1e-20 to where they fall below it again.
     """
     least, most = max(0, inside - (items - hits)), min(inside, hits)
     mode = min(max((inside + 1) * (hits + 1) // (items + 2), least), most)
+    others_beyond = items - hits - inside  # plus the relevant items inside: the other items beyond the cut-off
+    inner, weight = mode, 1.0
+    while inner > least and weight > 1e-20:
+        weight *= inner * (others_beyond + inner) / ((hits - inner + 1) * (inside - inner + 1))
+        inner -= 1
     weights, weighted = 0.0, 0.0
-    for step in (1, -1):
-        weight, inner = 1.0, mode
-        while least <= inner <= most and weight > 1e-20:
-            if step == 1 or inner != mode:
-                weights += weight
-                if found + inner > 0:
-                    in_tie = _expected_in_tie(seen, found, inside, inner, inside)
-                    weighted += weight * (expected + in_tie) / (found + inner)
-            outside = items - hits - inside + inner
-            if step == 1:
-                weight *= (hits - inner) * (inside - inner) / ((inner + 1) * (outside + 1))
-            else:
-                weight *= inner * outside / ((hits - inner + 1) * (inside - inner + 1))
-            inner += step
+    while inner <= most and (inner <= mode or weight > 1e-20):
+        weights += weight
+        in_tie = _expected_in_tie(seen, found, inside, inner, inside)
+        weighted += weight * (expected + in_tie) / max(found + inner, 1)
+        weight *= (hits - inner) * (inside - inner) / ((inner + 1) * (others_beyond + inner + 1))
+        inner += 1
     return weighted / weights
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _harmonic_difference(start: int, count: int) -> float:
     """1 / (start + 1) + ... + 1 / (start + count), to a relative error of some 1e-16, without a loop over count.
 

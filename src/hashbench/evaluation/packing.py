@@ -40,8 +40,9 @@ def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
         return _to_words(codes.packed), codes.n_bits
     array = _to_numpy(codes, name)
     if array.ndim != 2 or len(array) == 0 or not 1 <= array.shape[1] <= MAX_BITS:
-        raise HashbenchError(f"{name} must be (items, bits) with at least one item and 1 to {MAX_BITS} bits, "
-                             f"got the shape {array.shape}")  # fmt: skip
+        raise HashbenchError(
+            f"{name} must be (items, bits) with at least one item and 1 to {MAX_BITS} bits, got the shape {array.shape}"
+        )
     _check_two_valued(array, name, lowest=(0, -1), remedy="take the sign first, or pass packed bytes as a Codes")
     return _pack_rows(array), array.shape[1]
 
@@ -56,8 +57,10 @@ def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
     if query.ndim == database.ndim == 1:
         return _pack_class_numbers(query, database)
     if query.ndim != 2 or database.ndim != 2 or query.shape[1] != database.shape[1]:
-        raise HashbenchError("query_labels and database_labels must both be (items, classes) with the same classes, or "
-                             f"both (items,) of class numbers, got the shapes {query.shape} and {database.shape}")  # fmt: skip
+        raise HashbenchError(
+            "query_labels and database_labels must both be (items, classes) with the same classes, or both (items,) of "
+            f"class numbers, got the shapes {query.shape} and {database.shape}"
+        )
     if not 1 <= query.shape[1] <= MAX_CLASSES:
         raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {query.shape[1]}")
     for array, name in ((query, "query_labels"), (database, "database_labels")):
@@ -74,11 +77,12 @@ def _to_numpy(array: Any, name: str) -> Array:
     if hasattr(array, "detach"):  # a torch tensor, told apart without importing torch
         tensor = array.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    result = np.asarray(array)
+    try:
+        result = np.asarray(array)
+    except ValueError:
+        raise HashbenchError(f"{name} must be an array of numbers or bool, got rows of different lengths") from None
     if result.dtype.kind not in "biuf":
-        raise HashbenchError(
-            f"{name} must be an array of numbers or bool, got {type(array).__name__} of {result.dtype}"
-        )
+        raise HashbenchError(f"{name} must be an array of numbers or bool, got one of {result.dtype}")
     return result
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.packing import PackedItems, pack_codes, pack_labels
-from hashbench.evaluation.ranking import Order, rankings
+from hashbench.evaluation.ranking import rankings
+from hashbench.evaluation.rules import Engine, Rules, check_choice, check_ranks
 from hashbench.types import Array, Evaluation
-
-Engine = Literal["cpu", "cuda"]
-Empty = Literal["zero", "nan"]
-DENOMINATORS = ("relevant_in_top_k", "min_k_relevant", "relevant")
 
 
 def evaluate(
@@ -52,30 +49,23 @@ def evaluate(
     >>> evaluate(codes[:1], codes, np.array([7]), np.array([7, 8, 7])).map
     0.8333333333333333
     """
-    _check_rules(k, denominator, empty, order, engine)
+    rules = Rules(k, denominator, empty, order)  # type: ignore[arg-type]  # Rules is what checks them
+    check_choice("engine", engine, get_args(Engine))
     query, database, n_bits = _pack(query_codes, database_codes, query_labels, database_labels)
     excluded = _self_matches(query_rows, database_rows, len(query), len(database))
-    ranks = _check_ranks(ranks, k, len(database))
+    at_ranks = check_ranks(ranks, k, len(database))
     counts = _count(query, database, n_bits, engine)
     _leave_out(counts, query, database, excluded)
-    return _measure(counts, query, database, excluded, ranks, k, denominator, empty, order)
+    return _measure(counts, query, database, excluded, at_ranks, rules)
 
 
 def _measure(
-    counts: Array,
-    query: PackedItems,
-    database: PackedItems,
-    excluded: Array,
-    ranks: Array,
-    k: int | None,
-    denominator: Any,
-    empty: Any,
-    order: Any,
+    counts: Array, query: PackedItems, database: PackedItems, excluded: Array, ranks: Array, rules: Rules
 ) -> Evaluation:
     from hashbench.evaluation import metrics
 
     n = len(database)
-    cut = n if k is None else min(k, n)
+    cut = n if rules.k is None else min(rules.k, n)
     relevant, total = np.ascontiguousarray(counts[:, :, 1]), counts.sum(axis=2)
     n_relevant = relevant.sum(axis=1)
     answerable = n_relevant > 0
@@ -83,32 +73,32 @@ def _measure(
 
     def along_ranks(relevant: Array, total: Array) -> tuple[Array, Array, Array]:
         return (
-            metrics.average_precision(relevant, total, cut, denominator),
-            metrics.ndcg(relevant, total, cut, cumulative),
+            metrics.average_precision(relevant, total, cut, rules.denominator),
+            metrics.ndcg(relevant, total, cumulative),
             metrics.found_at(relevant, total, ranks),
         )
 
-    if order == "random":
+    if rules.order == "random":
         ap, ndcg, found = along_ranks(relevant, total)
     else:
-        each = [along_ranks(*ranking) for ranking in rankings(query, database, order, excluded)]
+        each = [along_ranks(*ranking) for ranking in rankings(query, database, rules.order, excluded)]
         ap, ndcg, found = (np.concatenate(parts) for parts in zip(*each, strict=True))
 
     def mean(values: Array) -> Any:
-        return metrics.mean_over_queries(values, answerable, empty)
+        return metrics.mean_over_queries(values, answerable, rules.empty)
 
     radius_precision = mean(metrics.precision_within(relevant, total))
     within_2 = total[:, :3].sum(axis=1)
     return Evaluation(
         n_bits=counts.shape[1] - 1,
-        k=k,
-        denominator=denominator,
-        empty=empty,
-        order=order,
+        k=rules.k,
+        denominator=rules.denominator,
+        empty=rules.empty,
+        order=rules.order,
         n_relevant=n_relevant,
         ap=ap,
-        ap_optimistic=metrics.average_precision(*metrics.relevant_first(relevant, total), cut, denominator),
-        ap_pessimistic=metrics.average_precision(*metrics.relevant_last(relevant, total), cut, denominator),
+        ap_optimistic=metrics.average_precision(*metrics.relevant_first(relevant, total), cut, rules.denominator),
+        ap_pessimistic=metrics.average_precision(*metrics.relevant_last(relevant, total), cut, rules.denominator),
         ndcg=ndcg,
         ranks=ranks,
         precision_at=mean(found / ranks),
@@ -122,21 +112,9 @@ def _measure(
     )
 
 
-def _check_rules(k: int | None, denominator: str, empty: str, order: str, engine: str) -> None:
-    if k is not None and (not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1):
-        raise HashbenchError(f"k must be a whole number of at least 1, or None for the whole database, got {k!r}")
-    allowed = {
-        "denominator": (denominator, DENOMINATORS),
-        "empty": (empty, get_args(Empty)),
-        "order": (order, get_args(Order)),
-        "engine": (engine, get_args(Engine)),
-    }
-    for name, (value, values) in allowed.items():
-        if value not in values:
-            raise HashbenchError(f"{name} must be one of {', '.join(values)}, got {value!r}")
-
-
-def _pack(query_codes: Any, database_codes: Any, query_labels: Any, database_labels: Any) -> Any:
+def _pack(
+    query_codes: Any, database_codes: Any, query_labels: Any, database_labels: Any
+) -> tuple[PackedItems, PackedItems, int]:
     query_words, query_bits = pack_codes(query_codes, "query_codes")
     database_words, n_bits = pack_codes(database_codes, "database_codes")
     if query_bits != n_bits:
@@ -165,16 +143,6 @@ def _self_matches(query_rows: Any, database_rows: Any, n_query: int, n_database:
     place = np.minimum(np.searchsorted(rows, wanted, sorter=by_row), len(rows) - 1)
     same = rows[by_row[place]] == wanted
     return np.stack([np.flatnonzero(same), by_row[place[same]]], axis=1)
-
-
-def _check_ranks(ranks: Any, k: int | None, n_database: int) -> Array:
-    if ranks is None:
-        grid = [step * 10**power for power in range(len(str(n_database))) for step in (1, 2, 5)]
-        ranks = [*(rank for rank in (*grid, k or 1) if rank <= n_database), n_database]
-    array = np.unique(np.asarray(ranks))
-    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0 or array[0] < 1 or array[-1] > n_database:
-        raise HashbenchError(f"ranks must be whole numbers from 1 to the {n_database} items of the database")
-    return array.astype(np.int64)
 
 
 def _count(query: PackedItems, database: PackedItems, n_bits: int, engine: str) -> Array:

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 
 from hashbench.evaluation.packing import PackedItems
+from hashbench.evaluation.rules import Order
 from hashbench.types import Array
-
-Order = Literal["random", "database", "argsort"]
 
 
 def rankings(query: PackedItems, database: PackedItems, order: Order, excluded: Array) -> Iterator[tuple[Array, Array]]:
@@ -20,7 +19,7 @@ def rankings(query: PackedItems, database: PackedItems, order: Order, excluded: 
     `argsort` of float32 distances, as nearly all published codes call it: it depends on the version of NumPy and on
     the processor's vector unit. `excluded` int64 (pairs, 2): (query, database) positions to leave out.
     """
-    kind = "stable" if order == "database" else None
+    kind: Literal["stable"] | None = "stable" if order == "database" else None
     for position in range(len(query)):
         different = np.bitwise_count(database.codes ^ query.codes[position]).sum(axis=1)
         relevant = (database.labels & query.labels[position]).any(axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import entropy
+from scipy.stats import entropy  # type: ignore[import-untyped]
 
 from hashbench.evaluation.packing import pack_codes, unpack_codes
 from hashbench.types import Array, CodeStatistics

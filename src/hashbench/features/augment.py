@@ -125,7 +125,7 @@ def _jitter(pictures: Tensor, recipe: Augmentation, order: Array, amount: Array)
 
 def luma(pictures: Tensor) -> Tensor:
     """Brightness as ITU-R BT.601 weighs the colours: (m, 1, h, w)."""
-    red, green, blue = pictures.split(1, dim=1)
+    red, green, blue = pictures[:, :1], pictures[:, 1:2], pictures[:, 2:]
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
@@ -145,7 +145,7 @@ def _saturation(pictures: Tensor, change: Tensor) -> Tensor:
 
 def turn_hue(pictures: Tensor, change: Tensor) -> Tensor:
     """Turn the hue by `change` (m, 1, 1, 1) full circles, value and saturation (of HSV) unchanged."""
-    red, green, blue = pictures.split(1, dim=1)
+    red, green, blue = pictures[:, :1], pictures[:, 1:2], pictures[:, 2:]
     value = pictures.amax(1, keepdim=True)
     chroma = value - pictures.amin(1, keepdim=True)
     span = torch.where(chroma == 0, 1, chroma)

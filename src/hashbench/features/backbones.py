@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
+from hashbench.features.augment import augment
 from hashbench.features.resample import Images, resample
-from hashbench.features.specs import BackboneSpec, PublishedWeights
+from hashbench.features.specs import Augmentation, BackboneSpec, PublishedWeights
 from hashbench.types import Array
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,15 +30,15 @@ class Description(NamedTuple):
 class Backbone(nn.Module):
     """A network of timm without its classifier, in eval mode and frozen, and the preprocessing that it expects."""
 
-    network: nn.Module
+    network: Any
 
-    def __init__(self, network: nn.Module, spec: BackboneSpec) -> None:
+    def __init__(self, network: Any, spec: BackboneSpec) -> None:
         super().__init__()
         if spec.pool == "cls" and not getattr(network, "num_prefix_tokens", 0):
             raise HashbenchError(f"{spec.model} has no class token; its pool may be avg or pre_logits, not cls")
         self.network, self.spec = network, spec
         # oneDNN's and cuDNN's convolutions are fastest with the channels innermost.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
         self.eval().requires_grad_(False)
 
     @property
@@ -46,19 +47,8 @@ class Backbone(nn.Module):
         return next(self.parameters()).device
 
     def prepare(self, images: Images) -> Tensor:
-        """Images as the network expects them, not augmented: float32 (m, 3, size, size).
-
-        `images`: uint8 (m, h, w, 3), or m arrays (h, w, 3) of different sizes.
-        """
-        sizes = np.array([image.shape[:2] for image in images], dtype=np.float32)
-        sides = np.repeat(self.spec.crop_pct * sizes.min(axis=1, keepdims=True), 2, axis=1)
-        windows = np.concatenate([(sizes - sides) / 2, sides], axis=1)
-        return self.normalise(resample(images, windows, self.spec.size, self.spec.interpolation, self.device))
-
-    def normalise(self, pictures: Tensor) -> Tensor:
-        """Scale pictures (m, 3, size, size) from [0, 1] by the mean and standard deviation of the training data."""
-        mean, std = (torch.tensor(v, device=pictures.device)[:, None, None] for v in (self.spec.mean, self.spec.std))
-        return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
+        """Images as the network expects them, not augmented: see `prepare`."""
+        return prepare(images, self.spec, self.device)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The patch tokens (m, p, d_t) of normalised pictures (m, 3, size, size)."""
@@ -87,6 +77,46 @@ class Backbone(nn.Module):
         return maps.flatten(2).mT
 
 
+def prepare(images: Images, spec: BackboneSpec, device: str | torch.device) -> Tensor:
+    """Images as the network of `spec` expects them, not augmented: float32 (m, 3, size, size).
+
+    `images`: uint8 (m, h, w, 3), or m arrays (h, w, 3) of different sizes.
+    """
+    sizes = np.array([image.shape[:2] for image in images], dtype=np.float32)
+    sides = np.repeat(spec.crop_pct * sizes.min(axis=1, keepdims=True), 2, axis=1)
+    windows = np.concatenate([(sizes - sides) / 2, sides], axis=1)
+    return normalise(resample(images, windows, spec.size, spec.interpolation, device), spec)
+
+
+def prepare_view(
+    images: Images,
+    rows: Array,
+    views: Array | int,
+    spec: BackboneSpec,
+    recipe: Augmentation,
+    seed: int,
+    device: str | torch.device,
+) -> Tensor:
+    """Augmented views as the network of `spec` expects them: float32 (m, 3, size, size); see `augment`."""
+    pictures = augment(
+        images,
+        rows,
+        views,
+        recipe=recipe,
+        seed=seed,
+        size=spec.size,
+        interpolation=spec.interpolation,
+        device=device,
+    )
+    return normalise(pictures, spec)
+
+
+def normalise(pictures: Tensor, spec: BackboneSpec) -> Tensor:
+    """Scale pictures (m, 3, size, size) from [0, 1] by the mean and deviation that the network was trained with."""
+    mean, std = (torch.tensor(values, device=pictures.device)[:, None, None] for values in (spec.mean, spec.std))
+    return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
 def load_backbone(spec: BackboneSpec, weights: Path, device: str = "cpu") -> Backbone:
     """Build the network and fill it with `weights`: what `published_weights` found, or what pretraining left.
 
@@ -104,8 +134,8 @@ def load_backbone(spec: BackboneSpec, weights: Path, device: str = "cpu") -> Bac
     return Backbone(network, spec).to(device)
 
 
-def new_network(spec: BackboneSpec, seed: int = 0) -> nn.Module:
-    """The network without classifier, with timm's initial weights; the global generator ends as it began."""
+def new_network(spec: BackboneSpec, seed: int = 0) -> Any:
+    """The timm network without classifier, with timm's initial weights; the global generator ends as it began."""
     import timm
 
     if not timm.is_model(spec.model):
@@ -115,17 +145,16 @@ def new_network(spec: BackboneSpec, seed: int = 0) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            network: nn.Module = timm.create_model(spec.model, num_classes=0, **spec.arguments)
+            return timm.create_model(spec.model, num_classes=0, **dict[str, Any](spec.arguments))
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise HashbenchError(f"timm cannot build {spec.model} with arguments {spec.arguments}: {error}") from None
-    return network
 
 
-def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str) -> None:
+def _fill(network: Any, state: dict[str, Tensor], complaint: str) -> None:
     """Load `state`, which may hold the classifier that `network` lacks, but nothing else more or less."""
     names = network.pretrained_cfg.get("classifier") or ()
-    classifiers = (names,) if isinstance(names, str) else tuple(names)
-    state = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in classifiers))}
+    classifiers = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    state = {key: value for key, value in state.items() if not key.startswith(classifiers)}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -167,5 +196,3 @@ def _download(weights: PublishedWeights, remedy: str) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

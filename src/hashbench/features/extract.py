@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashbench.errors import HashbenchError
-from hashbench.features.augment import augment
-from hashbench.features.backbones import Backbone, Description
+from hashbench.features.backbones import Backbone, Description, prepare_view
 from hashbench.features.resample import Images
 from hashbench.features.specs import Augmentation
 from hashbench.progress import track
@@ -80,17 +79,8 @@ def extract_views(
     def arrays(positions: range) -> dict[str, Array]:
         views, places = np.divmod(np.array(positions), len(rows))
         chosen = rows[places]
-        pictures = augment(
-            read(chosen),
-            chosen,
-            views,
-            recipe=recipe,
-            seed=seed,
-            size=backbone.spec.size,
-            interpolation=backbone.spec.interpolation,
-            device=backbone.device,
-        )
-        pooled, tokens = _describe(backbone, backbone.normalise(pictures))
+        pictures = prepare_view(read(chosen), chosen, views, backbone.spec, recipe, seed, backbone.device)
+        pooled, tokens = _describe(backbone, pictures)
         return _checked(backbone, chosen, views=pooled.cpu().numpy(), view_tokens=tokens.half().cpu().numpy())
 
     return _blocks(backbone, arrays, n_views * len(rows), start, "augmented views")

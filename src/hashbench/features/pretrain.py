@@ -69,7 +69,9 @@ def pretrain(
         schedule.step()
         losses.append(total / len(batches))
         if not math.isfinite(losses[-1]):
-            raise HashbenchError(f"pretraining {spec.title}: the loss is not finite in epoch {epoch}; lower learning_rate")
+            raise HashbenchError(
+                f"pretraining {spec.title}: the loss is not finite in epoch {epoch}; lower learning_rate"
+            )
     state = {name: value.detach().numpy().copy() for name, value in backbone.network.state_dict().items()}
     return state, FitLog({"nt_xent": losses})
 

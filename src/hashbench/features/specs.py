@@ -51,7 +51,7 @@ class Augmentation(_Block):
     grey: Probability
     blur: Probability
     blur_sigma: Range
-    blur_width: Annotated[int, Field(strict=True, ge=1, multiple_of=1)]
+    blur_width: Positive
 
     @model_validator(mode="after")
     def _is_drawable(self) -> Self:
@@ -124,3 +124,11 @@ class BackboneSpec(_Block):
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     pool: Literal["avg", "cls", "pre_logits"]
     precision: Literal["fp32", "bf16", "fp16"]
+
+    @model_validator(mode="after")
+    def _leaves_weights_to_us(self) -> Self:
+        # timm would unpickle a checkpoint, or download one of no fixed version.
+        for key in ("pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "num_classes"):
+            if key in self.arguments:
+                raise ValueError(f"arguments must not hold '{key}'; weights are named under `weights`")
+        return self

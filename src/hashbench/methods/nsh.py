@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -68,8 +69,8 @@ class NSH(HeadMethod):
     of the hash head; latent head and sorter serve training alone.
     """
 
-    title = "NSH"
-    paper = Paper(
+    title: ClassVar[str] = "NSH"
+    paper: ClassVar[Paper] = Paper(
         key="yu2022nsh",
         authors="Jiaguo Yu and Yuming Shen and Menghan Wang and Haofeng Zhang and Philip H. S. Torr",
         title="Learning to Hash Naturally Sorts",
@@ -77,8 +78,8 @@ class NSH(HeadMethod):
         year=2022,
         url="https://arxiv.org/abs/2201.13322",
     )
-    needs = frozenset({"pooled", "views"})
-    deviations = (
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    deviations: ClassVar[tuple[str, ...]] = (
         "No official code is public: heads, sorter temperature and quantisation term follow re-implementations or "
         "were chosen here, each as its source says.",
         "The public re-implementations apply the softmax of SortedNCE twice; here it is applied once, as the loss is "

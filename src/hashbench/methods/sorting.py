@@ -60,7 +60,8 @@ def diffsort(scores: Tensor, tau: float) -> Tensor:
     """Bitonic sorting network with soft swaps (Petersen et al., ICLR 2022), by the package `diffsort`.
 
     Steepness 1 / tau, Cauchy distribution. The package sorts upwards and returns columns; P is its transpose upside
-    down.
+    down. Unlike the other sorters, a soft network depends on the places at which entries enter it, and its softly
+    sorted scores are in order only once tau is small against their gaps.
     """
     network = _bitonic_network(scores.shape[1], scores.device)
     _, ascending = _package("diffsort").sort(network, scores, 1 / tau, distribution="cauchy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -187,8 +188,8 @@ class WCH(HeadMethod):
     only the other view of the same image as positive (W = identity): the ablations of the paper's table 3.
     """
 
-    title = "WCH"
-    paper = Paper(
+    title: ClassVar[str] = "WCH"
+    paper: ClassVar[Paper] = Paper(
         key="yu2022wch",
         authors="Jiaguo Yu and Huming Qiu and Dubing Chen and Haofeng Zhang",
         title="Weighted Contrastive Hashing",
@@ -196,8 +197,9 @@ class WCH(HeadMethod):
         year=2022,
         url="https://arxiv.org/abs/2209.14099",
     )
-    needs = PreExtractedTokens.needs
-    encodes = "token_mean"
+    needs: ClassVar[frozenset[str]] = PreExtractedTokens.needs
+    deviations: ClassVar[tuple[str, ...]] = PreExtractedTokens.deviations
+    encodes: ClassVar[str] = "token_mean"
 
     def __init__(
         self,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hashbench.report import rendering
 from hashbench.report.bundle import ReportBundle
 from hashbench.report.citing import bibtex
+from hashbench.report.claims import Claim, check
 from hashbench.report.html import Figure, page
 from hashbench.report.plots import all_plots
 from hashbench.report.published import compare, comparison_csv, comparison_markdown
@@ -39,7 +40,7 @@ def render_report(bundle: ReportBundle, write: Write) -> None:
     """Make the report and hand each file to `write(name, content)`; names are relative, with '/' between folders.
 
     `<table>.md/.tex/.csv/.html/.bib` for table1, table2, table3 and, where there are ablations, ablation;
-    `published_vs_reproduced.md/.csv`; `metrics.json`; `figures/<name>.svg/.png/.csv`; `report.html`.
+    `published_vs_reproduced.md/.csv`; `claims.csv`; `metrics.json`; `figures/<name>.svg/.png/.csv`; `report.html`.
     Raises HashbenchError where the records cannot stand in one report.
     """
     results = results_of(bundle)
@@ -51,9 +52,11 @@ def render_report(bundle: ReportBundle, write: Write) -> None:
     comparisons = compare(bundle.published, results)
     write("published_vs_reproduced.md", comparison_markdown(comparisons))
     write("published_vs_reproduced.csv", comparison_csv(comparisons))
+    claims = check(results, bundle.contests)
+    write("claims.csv", claims_csv(claims))
     write("metrics.json", metrics_json(results))
     figures = _write_figures(bundle, results, write)
-    write("report.html", page(bundle, results, tables, figures, comparisons))
+    write("report.html", page(bundle, results, tables, figures, comparisons, claims))
 
 
 def _write_figures(bundle: ReportBundle, results: Results, write: Write) -> list[Figure]:
@@ -66,7 +69,7 @@ def _write_figures(bundle: ReportBundle, results: Results, write: Write) -> list
             write(f"figures/{plot.name}.svg", svg)
             write(f"figures/{plot.name}.png", png_of(plot.figure))
             write(f"figures/{plot.name}.csv", rendering.csv_text(plot.data))
-            figures.append(Figure(plot.name, plot.title, plot.alt, svg))
+            figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, svg))
     return figures
 
 
@@ -85,3 +88,9 @@ def metrics_json(results: Results) -> str:
                         "precision_within_2": round(mean(run.precision_within_2 for run in runs), 6),
                     }
     return json.dumps(metrics, indent=1) + "\n"
+
+
+def claims_csv(claims: Sequence[Claim]) -> str:
+    """The claims as CSV."""
+    lines = [(claim.text, "yes" if claim.holds else "no", claim.evidence) for claim in claims]
+    return rendering.csv_text([("claim", "holds", "evidence"), *lines])

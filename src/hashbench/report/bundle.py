@@ -13,7 +13,7 @@ from hashbench.types import Array, RunRecord
 
 
 class PaperFields(TypedDict):
-    """The fields of a method's paper; `key` is its BibTeX key."""
+    """The fields of a method's paper; `key` is its BibTeX key, `authors` are joined by 'and'."""
 
     key: str
     authors: str
@@ -69,12 +69,11 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A statement about the results, whether it holds, and the numbers that say so."""
+class Contest:
+    """The claim that each of the `winners` beats each of the `losers` on every data set at every code length."""
 
-    text: str
-    holds: bool
-    evidence: str
+    winners: tuple[str, ...]
+    losers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -103,4 +102,4 @@ class ReportBundle:
     correlations: Mapping[CellKey, Array] = field(default_factory=dict)
     galleries: tuple[Gallery, ...] = ()
     per_class: tuple[PerClass, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    contests: tuple[Contest, ...] = ()

@@ -37,25 +37,13 @@ def _paper(paper: PaperFields) -> str:
     else:
         kind, where = "inproceedings", "booktitle"
     fields = {
-        "author": latex_text(_authors(paper["authors"])),
+        "author": latex_text(paper["authors"]),
         "title": f"{{{latex_text(paper['title'])}}}",
         where: latex_text(venue),
         "year": str(paper["year"]),
         "url": paper["url"],
     }
     return _entry(kind, paper["key"], fields)
-
-
-def _authors(authors: str) -> str:
-    """Authors joined by 'and', as BibTeX wants them: 'A B, C D and E F' becomes 'A B and C D and E F'; names written
-    'Family, Given' and joined by 'and' stay as they are."""
-    people = re.split(r"\s+and\s+|\s*&\s*", authors)
-    if all(person.count(",") <= 1 and not re.match(r"\S+ .+, \S+ ", person) for person in people) and len(people) > 1:
-        given_last = [p for p in people if "," in p]
-        if len(given_last) == len(people):
-            return " and ".join(people)
-    names = [name.strip() for person in people for name in person.split(",")]
-    return " and ".join(name for name in names if name)
 
 
 def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from hashbench.report import rendering
 from hashbench.report.bundle import Gallery, PerClass, ReportBundle
 from hashbench.report.citing import bibtex
+from hashbench.report.claims import Claim
 from hashbench.report.published import Comparison, comparison_rows
 from hashbench.report.results import Results, Setting
 from hashbench.report.tables import Table, map_name
@@ -27,6 +28,7 @@ class Figure:
 
     name: str
     title: str
+    caption: str
     alt: str
     svg: str
 
@@ -98,6 +100,7 @@ def page(
     tables: Sequence[Table],
     figures: Sequence[Figure],
     comparisons: Sequence[Comparison],
+    claims: Sequence[Claim],
 ) -> str:
     """The report as one HTML file."""
     from jinja2 import Environment, StrictUndefined
@@ -119,6 +122,7 @@ def page(
         galleries=[_gallery(gallery, results) for gallery in bundle.galleries],
         per_class=[view for classes in bundle.per_class for view in _per_class(classes, results)],
         methods=[_method(method, bundle, results) for method in results.ran],
+        claims=claims,
         leaders=leaders(results),
         citation=bibtex(tables[0], bundle.profile, bundle.version, bundle.papers),
     )

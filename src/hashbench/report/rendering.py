@@ -87,7 +87,11 @@ def _closing(table: Table) -> str:
 def markdown(table: Table) -> str:
     """The table in GitHub's Markdown, with notes and provenance below."""
     remarks = any(row.remark for row in table.rows)
-    head = ["Method", *(["Changes"] if remarks else []), *(f"{c.group}<br>{c.label}" for c in table.columns)]
+    head = [
+        "Method",
+        *(["Changes"] if remarks else []),
+        *(f"{_markdown_text(c.group)}<br>{c.label}" for c in table.columns),
+    ]
     lines = [f"**{table.title}.** {_markdown_text(table.caption)}", "", _pipe(head)]
     lines.append(_pipe(["---"] * (len(head) - len(table.columns)) + ["---:"] * len(table.columns)))
     for heading, rows in table.sections():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,9 @@ class Look:
         return 2 if self.muted else 3 + self.width
 
 
+Looks = Mapping[str, Look]
+
+
 def by_quality(results: Results) -> list[str]:
     """The methods by their mAP, averaged over all cells they ran in, best first."""
 
@@ -86,11 +89,11 @@ def by_quality(results: Results) -> list[str]:
     return sorted(results.ran, key=quality, reverse=True)
 
 
-def looks(results: Results, highlighted: Sequence[str]) -> dict[str, Look]:
+def looks(results: Results, highlighted: Sequence[str]) -> Looks:
     """A look for each method: the highlighted ones and then the strongest others have colours while these last."""
     first = [method for method in highlighted if method in results.ran]
     order = first + [method for method in by_quality(results) if method not in first]
-    found = {}
+    found: dict[str, Look] = {}
     for number, method in enumerate(order):
         muted = number >= len(PALETTE)
         found[method] = Look(
@@ -135,7 +138,7 @@ def svg_of(figure: Figure) -> str:
 
     buffer = io.StringIO()
     # Not savefig, which draws everything twice.
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
@@ -145,5 +148,5 @@ def png_of(figure: Figure) -> bytes:
 
     buffer = io.BytesIO()
     figure.set_dpi(_PNG_DPI)  # the SVG canvas leaves its own behind
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()

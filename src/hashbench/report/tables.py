@@ -401,7 +401,9 @@ def provenance(results: Results, settings: Sequence[Setting], methods: Sequence[
 
 def _rule(run: RunRecord) -> str:
     empty = "count 0" if run.empty == "zero" else "are left out"
-    return f"{map_name(run.k)}, AP divided by {run.denominator}, queries without relevant items {empty}"
+    return (
+        f"{map_name(run.k)}, AP divided by {run.denominator.replace('_', ' ')}, queries without relevant items {empty}"
+    )
 
 
 def _versions(versions: Sequence[Mapping[str, str]]) -> str:

@@ -5,8 +5,7 @@ A backbone that is trained here is trained on the train rows of the data set tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import numpy as np
 
 from hashbench import store
 from hashbench.features.backbones import published_weights
@@ -39,15 +38,16 @@ def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: Bac
     """Train a backbone on the train rows of `dataset`, unless that was done by the same code, numbers and rows."""
     recipe_name = params.datasets[dataset].augmentation
     split = store.read_split(layout.split(dataset))
+    seed = run_seed(params.base_seed, "pretrain", dataset, backbone)
     made_from = {
         "spec": spec.model_dump(mode="json"),
         "augmentation": params.augmentations[recipe_name],
         "split": split.digest,
-        "seed": run_seed(params.base_seed, "pretrain", dataset, backbone),
+        "seed": seed,
     }
-    images = open_dataset(params, layout.profile, dataset).read(split.train)
+    images = np.stack(list(open_dataset(params, layout.profile, dataset).read(split.train)))
     recipe = Augmentation.read(f"augmentations.{recipe_name}", params.augmentations[recipe_name])
-    state: Mapping[str, Any] = pretrain(spec, images, recipe, made_from["seed"])
+    state, _ = pretrain(spec, images, split.train, recipe, seed)
     path = layout.trained_weights(dataset, backbone)
     store.write_tensors(path, state, made_from)
     store.write_json(layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)})

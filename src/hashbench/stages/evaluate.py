@@ -16,13 +16,13 @@ from pydantic import ValidationError
 
 import hashbench.evaluation
 from hashbench import store
-from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate
 from hashbench.errors import HashbenchError
+from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate
 from hashbench.layout import Cell, Layout, cells_of
 from hashbench.params import Params, first_error, load_params
 from hashbench.progress import track
 from hashbench.stages.command import log, run_stage
-from hashbench.types import Codes, Evaluation, RunRecord, Split
+from hashbench.types import Codes, Evaluation, RunRecord, Seconds, Split
 
 FROM_FIT = ("method_title", "hyperparameters", "deviations", "curves", "remarks", "versions", "device")
 
@@ -114,7 +114,7 @@ def measurements(database: Codes, evaluation: Evaluation, seed: int) -> dict[str
         "map": evaluation.map,
         "map_optimistic": evaluation.map_optimistic,
         "map_pessimistic": evaluation.map_pessimistic,
-        "map_ci95": bootstrap_interval(np.nan_to_num(evaluation.ap), seed=seed),
+        "map_ci95": bootstrap_interval(np.nan_to_num(evaluation.ap), seed=seed, resamples=2000),
         "ndcg": float(np.nanmean(evaluation.ndcg)),
         "ranks": evaluation.ranks.tolist(),
         "precision_at": evaluation.precision_at.tolist(),
@@ -161,7 +161,7 @@ def make_record(
         bits=cell.bits,
         seed=cell.seed,
         derived_seed=said["made_from"]["seed"],
-        seconds={**said["seconds"], "evaluate": seconds},
+        seconds=Seconds(**said["seconds"], evaluate=seconds),
         codes_sha256=said["sha256"],
         program_digest=program,
         **{name: said[name] for name in FROM_FIT},

@@ -6,6 +6,7 @@ Each finished block is on disk; an interrupted extraction goes on at the first b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,10 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
     rows_from = {"spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
     views_from = {**rows_from, "split": split.digest, "augmentation": recipe.model_dump(mode="json"), "seed": seed}
 
-    trained = isinstance(spec.weights, Pretraining)
-    path = layout.trained_weights(dataset, backbone) if trained else published_weights(spec.weights)
+    if isinstance(spec.weights, Pretraining):
+        path = layout.trained_weights(dataset, backbone)
+    else:
+        path = published_weights(spec.weights)
     network = load_backbone(spec, path, profile.device)
     rows, n_views = np.arange(len(images)), profile.views
 
@@ -55,7 +58,9 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
         return extract_views(network, images.read, split.train, recipe, n_views, seed, start)
 
     per_row = ("pooled",) if spec.pool == "avg" else ("pooled", "token_mean")
-    written = write_blocks(folder, ("views", "view_tokens"), n_views * len(split.train), views_from, network, view_blocks)
+    written = write_blocks(
+        folder, ("views", "view_tokens"), n_views * len(split.train), views_from, network, view_blocks
+    )
     written |= write_blocks(folder, per_row, len(rows), rows_from, network, row_blocks)
     digest = store.digest_of(written)
     store.write_json(layout.features_record(dataset, backbone), {"title": spec.title, "digest": digest})
@@ -63,7 +68,7 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
 
 
 def write_blocks(
-    folder: Any,
+    folder: Path,
     names: tuple[str, ...],
     n: int,
     made_from: dict[str, Any],

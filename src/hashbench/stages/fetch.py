@@ -26,14 +26,15 @@ def prepare(name: str, block: DatasetParams, layout: Layout) -> None:
     """Load one data set from its files and write it to the profile's artefacts."""
     dataset = load_dataset(block.kind, source_of(name, block), block.load_options)
     folder = layout.dataset(name)
+    paths = None
     if isinstance(dataset.images, np.ndarray):
-        images = store.ArrayBuilder(folder / "images.npy", dataset.images.shape, np.uint8, {"dataset": name})
-        images.add(dataset.images[images.done :])
-        images.finish()
+        store.write_array(folder / "images.npy", dataset.images, {})
+    else:
+        paths = list(dataset.images.paths)
     store.write_tensors(
         folder / "labels.safetensors",
         {"labels": dataset.labels.astype(np.uint8), "fold": dataset.fold},
-        {"class_names": list(dataset.class_names), "in_files": not isinstance(dataset.images, np.ndarray)},
+        {"class_names": list(dataset.class_names), "files": list(dataset.files), "paths": paths},
     )
     skipped = f", {len(dataset.skipped)} undecodable images left out" if dataset.skipped else ""
     log.info("%s: %d images, %d classes%s", dataset.title, len(dataset), len(dataset.class_names), skipped)

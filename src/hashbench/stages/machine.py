@@ -6,6 +6,7 @@ import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = ("hashbench", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "numba")
 
@@ -35,7 +36,7 @@ def device_name(device: str = "cpu") -> str:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as file:
+        with Path("/proc/cpuinfo").open() as file:
             for line in file:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip()

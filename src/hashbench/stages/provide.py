@@ -8,7 +8,7 @@ import numpy as np
 
 from hashbench import store
 from hashbench.data.base import Dataset, Source
-from hashbench.data.registry import load_dataset
+from hashbench.data.images import ImageFiles
 from hashbench.layout import Layout
 from hashbench.params import DatasetParams, Params
 from hashbench.types import Array, ItemView, Split, TrainView
@@ -20,19 +20,19 @@ def source_of(name: str, block: DatasetParams) -> Source:
 
 
 def open_dataset(params: Params, profile: str, name: str) -> Dataset:
-    """A data set as the fetch stage prepared it; images of one size are mapped into memory, others decoded on demand."""
+    """A data set as the fetch stage prepared it: images of one size mapped into memory, others decoded on demand."""
     block, folder = params.datasets[name], Layout(profile).dataset(name)
     labels_path = folder / "labels.safetensors"
     arrays, said = store.read_tensors(labels_path), store.about(labels_path)
-    if said["in_files"]:
-        return load_dataset(block.kind, source_of(name, block), block.load_options)
+    paths = said["paths"]
     return Dataset(
         name=name,
         title=block.title,
         labels=arrays["labels"].astype(np.bool_),
         class_names=tuple(said["class_names"]),
         fold=arrays["fold"],
-        images=store.open_array(folder / "images.npy"),
+        images=store.open_array(folder / "images.npy") if paths is None else ImageFiles(tuple(paths)),
+        files=tuple(said["files"]),
     )
 
 
@@ -59,14 +59,18 @@ def open_features(profile: str, dataset: str, backbone: str, needs: frozenset[st
     pooled = store.open_array(folder / "pooled.npy")
     token_mean_path = folder / "token_mean.npy"
     token_mean = store.open_array(token_mean_path) if token_mean_path.exists() else pooled
-    augmented = {}
-    for name in sorted(needs & {"views", "view_tokens"}):
+
+    def by_view(name: str) -> Array | None:
+        if name not in needs:
+            return None
         flat = store.open_array(folder / f"{name}.npy")
-        augmented[name] = flat.reshape(-1, len(split.train), *flat.shape[1:])
+        return flat.reshape(-1, len(split.train), *flat.shape[1:])
+
     train = TrainView(
         split.train,
         pooled=np.asarray(pooled[split.train]),
         token_mean=np.asarray(token_mean[split.train]),
-        **augmented,
+        views=by_view("views"),
+        view_tokens=by_view("view_tokens"),
     )
     return Features(split, train, pooled, token_mean)

@@ -1,0 +1,163 @@
+"""DeepBit: bits that lose little by rounding, are evenly used, and survive a transformation of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashbench.methods.base import Paper, features_of
+from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.networks import HeadMethod
+from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.training import minimise
+from hashbench.types import FitLog, TrainView
+
+
+class DeepBit(HeadMethod):
+    """DeepBit (Lin, Lu, Chen, Zhou, CVPR 2016).
+
+    Head f = ReLU(linear(x)) (N, b), bits b = 1[f >= 1/2] in training. The terms of a batch:
+
+        K1 = 1/(2N) Σ_k (mean_i b_ik - ½)²      evenly used bits; gradient straight through from b to f
+        K2 = 1/(2N) Σ_ik (b_ik - f_ik)²         quantisation; b is constant
+        K3 = 1/(2N) Σ_i ‖f(x_i) - f(x'_i)‖²     invariance; x' is a transformed copy of image i
+
+    Stage 1 minimises `evenness_weight` K1 + K2; stage 2 the same over both copies, plus `invariance_weight` K3. At
+    inference the threshold is the mean of all entries of f over the train images.
+    """
+
+    title: ClassVar[str] = "DeepBit"
+    paper: ClassVar[Paper] = Paper(
+        key="lin2016learning",
+        authors="Kevin Lin and Jiwen Lu and Chu-Song Chen and Jie Zhou",
+        title="Learning Compact Binary Descriptors with Unsupervised Deep Neural Networks",
+        venue="IEEE Conference on Computer Vision and Pattern Recognition (CVPR)",
+        year=2016,
+        url="https://doi.org/10.1109/CVPR.2016.133",
+    )
+    needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    deviations: ClassVar[tuple[str, ...]] = (
+        "The transformed copy of an image is one of the run's augmented views, all of weight 1; the paper rotates "
+        "images by up to 10 degrees and weights a copy by its angle.",
+        "The gradients of K1 and K2 are those of the equations; the published layers write one scalar to every unit, "
+        "with signs that cancel.",
+        "Features pass through a fixed layer that centres them and gives them unit scale.",
+        "Weights start with standard deviation 0.64 / sqrt(d), which is the published 0.01 at d = 4096.",
+        "Dropout is off, and the learning rate of a stage is constant.",
+    )
+
+    def __init__(
+        self,
+        *,
+        learning_rate: float,
+        epochs: int,
+        evenness_weight: float,
+        invariance_weight: float,
+        invariance_learning_rate: float,
+        invariance_epochs: int,
+        momentum: float,
+        weight_decay: float,
+        batch_size: int,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.evenness_weight = evenness_weight
+        self.invariance_weight = invariance_weight
+        self.invariance_learning_rate = invariance_learning_rate
+        self.invariance_epochs = invariance_epochs
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+
+    def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
+        """See `HeadMethod.network`."""
+        layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_features, n_bits)  # type: ignore[no-untyped-call]
+        nn.init.normal_(layer.weight, std=0.64 / math.sqrt(n_features), generator=generator)
+        nn.init.zeros_(layer.bias)
+        return nn.Sequential(Standardise(n_features), layer, nn.ReLU(), Threshold())
+
+    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
+        """See `HeadMethod.train_network`."""
+        assert isinstance(head, nn.Sequential)
+        threshold = head[3]
+        assert isinstance(threshold, Threshold)
+        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+        views = features_of(train, "views")
+        standardise_by(features, head)
+        outputs_of = head[:3]
+
+        def even_and_rounded(batch: Tensor) -> dict[str, Tensor]:
+            outputs = outputs_of(features[batch])
+            return {"evenness": self.evenness_weight * evenness(outputs), "quantisation": quantisation(outputs)}
+
+        def invariant(batch: Tensor) -> dict[str, Tensor]:
+            drawn = torch.randint(len(views), batch.shape, generator=generator)
+            copies = torch.from_numpy(np.asarray(views[drawn.numpy(), batch.numpy()], dtype=np.float32))
+            outputs, outputs_of_copies = outputs_of(features[batch]), outputs_of(copies)
+            return {
+                "evenness with copies": self.evenness_weight * (evenness(outputs) + evenness(outputs_of_copies)),
+                "quantisation with copies": quantisation(outputs) + quantisation(outputs_of_copies),
+                "invariance": self.invariance_weight * invariance(outputs, outputs_of_copies),
+            }
+
+        def descend(loss_terms: Callable[[Tensor], dict[str, Tensor]], learning_rate: float, epochs: int) -> FitLog:
+            layer = head[1]
+            # As published, the bias learns at twice the rate of the weights.
+            groups: list[dict[str, Any]] = [
+                {"params": [layer.weight]},
+                {"params": [layer.bias], "lr": 2 * learning_rate},
+            ]
+            return minimise(
+                loss_terms,
+                torch.optim.SGD(groups, learning_rate, momentum=self.momentum, weight_decay=self.weight_decay),
+                n_items=len(features),
+                batch_size=self.batch_size,
+                epochs=epochs,
+                generator=generator,
+                description=self.title,
+            )
+
+        first = descend(even_and_rounded, self.learning_rate, self.epochs)
+        second = descend(invariant, self.invariance_learning_rate, self.invariance_epochs)
+        with torch.no_grad():
+            threshold.value.copy_(outputs_of(features).mean())
+        return FitLog({**first.curves, **second.curves})
+
+
+class Threshold(nn.Module):
+    """f - threshold, for a threshold that is set after training and kept with the weights."""
+
+    value: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(1))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """`outputs` less the threshold."""
+        return outputs - self.value
+
+
+def training_bits(outputs: Tensor) -> Tensor:
+    """1[f >= 1/2] of `outputs` f (N, b), in {0, 1}; gradient straight through."""
+    return (straight_through_sign(2 * outputs - 1) + 1) / 2
+
+
+def evenness(outputs: Tensor) -> Tensor:
+    """K1 of `outputs` f (N, b)."""
+    return (training_bits(outputs).mean(dim=0) - 0.5).square().sum() / (2 * len(outputs))
+
+
+def quantisation(outputs: Tensor) -> Tensor:
+    """K2 of `outputs` f (N, b)."""
+    return (training_bits(outputs).detach() - outputs).square().sum() / (2 * len(outputs))
+
+
+def invariance(outputs: Tensor, outputs_of_copies: Tensor) -> Tensor:
+    """K3 of the outputs (N, b) of images and of their transformed copies."""
+    return (outputs - outputs_of_copies).square().sum() / (2 * len(outputs))

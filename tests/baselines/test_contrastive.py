@@ -1,0 +1,43 @@
+"""The contrastive control: its head learns from views alone, through the straight-through sign."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hashbench.baselines.contrastive import Contrastive
+from hashbench.errors import HashbenchError
+from hashbench.types import TrainView
+
+HYPERPARAMETERS = {"temperature": 0.3, "hidden": 32, "learning_rate": 3e-3, "batch_size": 20, "epochs": 20}
+
+
+@pytest.fixture(scope="module")
+def train() -> TrainView:
+    """Four groups of 15 images in 12 dimensions; three views, each with noise of its own."""
+    rng = np.random.default_rng(0)
+    pooled = (np.repeat(rng.normal(size=(4, 12)), 15, axis=0) + 0.3 * rng.normal(size=(60, 12))).astype(np.float32)
+    views = (pooled + 0.3 * rng.normal(size=(3, 60, 12))).astype(np.float32)
+    return TrainView(np.arange(60), pooled=pooled, views=views)
+
+
+def test_views_of_one_image_come_closer_than_others(train: TrainView) -> None:
+    method = Contrastive(**HYPERPARAMETERS)
+    log = method.fit(train, 16, seed=1)
+    assert log.curves["contrastive"][-1] < 0.8 * log.curves["contrastive"][0]
+    codes = [method.encode(TrainView(train.rows, pooled=view)) for view in train.views[:2]]
+    distances = (codes[0][:, None] != codes[1][None]).sum(axis=2)
+    assert distances.diagonal().mean() < 0.6 * distances.mean()
+
+
+def test_every_layer_of_the_head_is_trained(train: TrainView) -> None:
+    method, untrained = Contrastive(**HYPERPARAMETERS), Contrastive(**{**HYPERPARAMETERS, "epochs": 0})
+    method.fit(train, 16, seed=1)
+    untrained.fit(train, 16, seed=1)
+    for name in ("0.weight", "0.bias", "2.weight", "2.bias"):
+        assert not np.allclose(method.state_dict()[name], untrained.state_dict()[name])
+
+
+def test_one_view_is_not_enough(train: TrainView) -> None:
+    with pytest.raises(HashbenchError, match="at least 2 views"):
+        Contrastive(**HYPERPARAMETERS).fit(TrainView(train.rows, pooled=train.pooled, views=train.views[:1]), 16, 0)
