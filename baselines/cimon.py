@@ -27,7 +27,7 @@ def confidence(distances: Array, threshold: float) -> Array:
     of the mode of D (`half_gaussians`): (Fl(T) - Fl(D)) / Fl(T) where D <= T, (Fr(D) - Fr(T)) / (1 - Fr(T)) beyond,
     clipped to [0, 1]; 1 where a side has no spread. Returns (n, n).
     """
-    mean_left, std_left, mean_right, std_right = half_gaussians(distances)
+    mean_left, std_left, mean_right, std_right = map(np.float64, half_gaussians(distances))
     with np.errstate(divide="ignore", invalid="ignore"):
         left_of_threshold = norm.cdf((threshold - mean_left) / std_left)
         right_of_threshold = norm.cdf((threshold - mean_right) / std_right)

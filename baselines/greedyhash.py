@@ -38,8 +38,8 @@ class GreedyHash(HeadMethod):
     deviations: ClassVar[tuple[str, ...]] = (
         "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
         "that both the input and the target cosines are noisy there.",
-        "Features pass through a fixed layer that centres them and gives them unit scale; the target cosines are those of "
-        "the features as they are.",
+        "Features pass through a fixed layer that centres them and gives them unit scale; the target cosines are those "
+        "of the features as they are.",
     )
 
     def __init__(

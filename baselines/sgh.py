@@ -60,9 +60,10 @@ class SGH(HeadMethod):
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""
         assert isinstance(head, nn.Sequential)
+        standardise, encoder = head
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
         standardise_by(features, head)
-        features, encoder = head[0](features), head[1]
+        features = standardise(features)
         decoder = LinearDecoder(features, n_bits, generator)
 
         def loss_terms(batch: Tensor) -> dict[str, Tensor]:

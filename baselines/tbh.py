@@ -43,8 +43,8 @@ class TBH(HeadMethod):
     deviations: ClassVar[tuple[str, ...]] = (
         "Training bits are thresholded at 1/2, as in the published code; the paper draws the threshold at random.",
         "The critics have no hidden layer, as in the published code.",
-        "Features pass through a fixed layer that centres them and gives them unit scale. They are rebuilt in that form, "
-        "so the decoder's output is linear.",
+        "Features pass through a fixed layer that centres them and gives them unit scale. They are rebuilt in that "
+        "form, so the decoder's output is linear.",
     )
 
     def __init__(

@@ -34,7 +34,7 @@ def items() -> Callable[[Array], ItemView]:
 
 @pytest.fixture(scope="session")
 def clusters() -> Callable[[int, int], tuple[Array, Array]]:
-    """Draws n rows of eight noisy clusters, non-negative and far from the origin: float32 (n, 40), cluster (n,)."""
+    """Draws n rows of eight noisy clusters, non-negative as after a ReLU: float32 (n, 40), cluster (n,)."""
     centres = np.random.default_rng(0).normal(size=(8, 40)) * 0.8
 
     def draw(n: int, seed: int) -> tuple[Array, Array]:
@@ -42,7 +42,7 @@ def clusters() -> Callable[[int, int], tuple[Array, Array]]:
         groups = rng.integers(8, size=n)
         # Half of the noise lies in a few directions that tell nothing about the cluster.
         noise = rng.normal(size=(n, 40)) + rng.normal(size=(n, 4)) @ rng.permutation(np.eye(4, 40) * 2, axis=1)
-        return np.maximum(centres[groups] + 0.6 * noise + 1.5, 0).astype(np.float32), groups
+        return np.maximum(centres[groups] + 0.5 * noise + 0.3, 0).astype(np.float32), groups
 
     return draw
 

@@ -36,7 +36,9 @@ def test_the_loss_of_one_batch_restated_with_loops(features, train):
 
 
 def test_the_head_learns_through_the_sign(features, train, unmoved):
-    assert unmoved(lambda epochs: GreedyHash(**{**OPTIONS, "penalty_weight": 0.0}, epochs=epochs), train(features)) == []
+    assert (
+        unmoved(lambda epochs: GreedyHash(**{**OPTIONS, "penalty_weight": 0.0}, epochs=epochs), train(features)) == []
+    )
 
 
 def test_the_loss_falls(clusters, train):

@@ -64,7 +64,9 @@ def test_the_targets_restated_with_loops(n, k1, k2, shift):
 
 
 def test_targets_are_symmetric_and_bounded(clusters):
-    targets = reconstructed_similarity(torch.from_numpy(clusters(200, 3)[0]), cosine_k=12, diffusion_k=18, diffusion=0.99)
+    targets = reconstructed_similarity(
+        torch.from_numpy(clusters(200, 3)[0]), cosine_k=12, diffusion_k=18, diffusion=0.99
+    )
     assert torch.equal(targets, targets.T)
     assert float(targets.min()) >= -1
     assert float(targets.max()) <= 1 + 1e-6

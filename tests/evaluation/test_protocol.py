@@ -244,6 +244,10 @@ BAD = {
     "one axis": (lambda q, d, a, b: (q[0], d, a, b), "must be (items, bits)"),
     "no items": (lambda q, d, a, b: (q[:0], d, a[:0], b), "at least one item"),
     "too many bits": (lambda q, d, a, b: (np.ones((4, 1025)), d, a, b), "1 to 1024 bits"),
+    "ones beyond the last bit": (
+        lambda q, d, a, b: (Codes(np.full((4, 2), 255, np.uint8), 12, np.arange(4)), d, a, b),
+        "bits after the last of 12 must be 0",
+    ),
     "text": (lambda q, d, a, b: (q, d.astype(str), a, b), "must be an array of numbers or bool"),
     "ragged": (lambda q, d, a, b: ([[0, 1], [1]], d, a, b), "query_codes must be an array of numbers"),
     "bits differ": (lambda q, d, a, b: (q[:, :11], d, a, b), "query_codes have 11 bits and database_codes 12"),

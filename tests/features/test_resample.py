@@ -34,7 +34,7 @@ def test_a_negative_width_mirrors(images):
     mirrored[:, 1] += mirrored[:, 3]
     mirrored[:, 3] *= -1
     straight = resample(images, windows, 9, "bicubic", "cpu")
-    torch.testing.assert_close(resample(images, mirrored, 9, "bicubic", "cpu"), straight.flip(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(resample(images, mirrored, 9, "bicubic", "cpu"), straight.flip(3), atol=5e-6, rtol=0)
 
 
 def test_overshoot_is_clamped_to_the_range_of_colours(images):

@@ -37,6 +37,11 @@ def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
     calls it. Raises HashbenchError on anything else.
     """
     if isinstance(codes, Codes):
+        # A one beyond the last bit would count as a distance that no histogram has a place for.
+        if codes.n_bits % 8 and (codes.packed[:, -1] & (0xFF >> codes.n_bits % 8)).any():
+            raise HashbenchError(f"{name}: bits after the last of {codes.n_bits} must be 0; build it by Codes.pack")
+        if len(codes) == 0:
+            raise HashbenchError(f"{name} must have at least one item")
         return _to_words(codes.packed), codes.n_bits
     array = _to_numpy(codes, name)
     if array.ndim != 2 or len(array) == 0 or not 1 <= array.shape[1] <= MAX_BITS:

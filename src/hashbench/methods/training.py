@@ -48,7 +48,7 @@ def minimise(
             terms = loss_terms(order[number * size : (number + 1) * size])
             loss = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(loss):
-                values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+                values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
                 raise HashbenchError(
                     f"{description}: the loss is not finite in epoch {epoch}, batch {number} ({values}); "
                     "lower the learning rate in params.yaml"

@@ -1,15 +1,20 @@
 """Fit one method: every (data set, backbone, code length, repetition) of a profile, and keep the codes.
 
 A cell whose codes are whole and were made from the same code, hyperparameters, split and features is kept, so a
-rerun goes on where the last one stopped.
+rerun goes on where the last one stopped. Cells run side by side, one core each, which is faster than many cores for
+one cell, and makes the bits independent of how many cores there are.
 """
 
 from __future__ import annotations
 
 import inspect
+import multiprocessing
+import sys
 import time
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,39 +27,141 @@ from hashbench.methods.registry import code_files, load_method
 from hashbench.params import MethodParams, did_you_mean, load_params
 from hashbench.progress import track
 from hashbench.stages.command import log, run_stage
-from hashbench.stages.machine import device_name, versions
+from hashbench.stages.machine import cores, device_name, versions
 from hashbench.stages.provide import Features, open_features
-from hashbench.types import Codes
+from hashbench.types import Array, Codes
 
 ROWS_AT_ONCE = 8192
 
 
 def main(profile: str, method: str) -> None:
     """Fit every cell of `method` in `profile` that is not up to date."""
-    params, layout = load_params(), Layout(profile)
-    block = params.method(method, profile)
-    method_class = load_method(block.code)
-    new_method = constructor(method, method_class, block)
-    features = lru_cache(maxsize=1)(
-        lambda dataset, backbone: open_features(profile, dataset, backbone, method_class.needs)
-    )
-    code_digest = store.digest_of_files(code_files(method_class))
+    params = load_params()
+    fitter = Fitter(profile, method, params.method(method, profile), params.base_seed)
+    constructor(method, fitter.method_class, fitter.block)
     cells = list(cells_of(params, profile, method))
-    fitted = 0
-    for cell in track(cells, f"fit {method}"):
-        made_from = {
-            "code": code_digest,
-            "hyperparameters": {name: entry.value for name, entry in block.hyperparameters.items()},
+    stale = [cell for cell in cells if not fitter.is_up_to_date(cell)]
+    for _ in track(run_side_by_side(fitter.fit, stale), f"fit {method}", total=len(stale)):
+        pass
+    log.info("fit %s: %d cells fitted, %d kept", method, len(stale), len(cells) - len(stale))
+
+
+def run_side_by_side(work: Callable[[Cell], None], cells: list[Cell]) -> Iterator[Cell]:
+    """Do `work` for every cell in as many processes as there are cores; yield each cell when it is finished.
+
+    Raises the first error, after the cells that were under way have ended.
+    """
+    workers = min(cores(), len(cells))
+    if not workers:
+        return
+    # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
+        futures = {pool.submit(work, cell): cell for cell in cells}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def use_one_core() -> None:
+    """Let this process compute on one core, with algorithms that give the same bits every time."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Fits the cells of one method of one profile."""
+
+    profile: str
+    method: str
+    block: MethodParams
+    base_seed: int
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the profile's files lie."""
+        return Layout(self.profile)
+
+    @cached_property
+    def method_class(self) -> type[Method]:
+        """The class that params.yaml names."""
+        return load_method(self.block.code)
+
+    @cached_property
+    def new_method(self) -> Callable[[], Method]:
+        """Makes the method with its hyperparameters."""
+        return constructor(self.method, self.method_class, self.block)
+
+    @cached_property
+    def code_digest(self) -> str:
+        """What the method's code is, with all that it imports of hashbench's methods."""
+        return store.digest_of_files(code_files(self.method_class))
+
+    def made_from(self, cell: Cell) -> dict[str, Any]:
+        """Everything that decides a cell's codes."""
+        layout = self.layout
+        return {
+            "code": self.code_digest,
+            "hyperparameters": {name: entry.value for name, entry in self.block.hyperparameters.items()},
             "split": store.about(layout.split(cell.dataset))["digest"],
             "features": store.read_json(layout.features_record(cell.dataset, cell.backbone))["digest"],
-            "seed": cell.derived_seed(params.base_seed),
+            "bits": cell.bits,
+            "seed": cell.derived_seed(self.base_seed),
         }
+
+    def is_up_to_date(self, cell: Cell) -> bool:
+        """Whether undamaged codes are there that were made from the same."""
+        return store.is_whole(self.layout.codes(cell), fingerprint=store.digest_of(self.made_from(cell)))
+
+    def fit(self, cell: Cell) -> None:
+        """Fit one cell, encode queries and database, and write model and codes."""
+        features = _features(self.profile, cell.dataset, cell.backbone, self.method_class.needs)
+        lacking = sorted(self.method_class.needs - features.train.provides)
+        if lacking:
+            raise HashbenchError(
+                f"{cell.method} needs {', '.join(lacking)}, which {cell.backbone} on {cell.dataset} does not provide"
+            )
+        method, made_from = self.new_method(), self.made_from(cell)
+        start = time.perf_counter()
+        fit_log = method.fit(features.train, cell.bits, made_from["seed"])
+        fitted = time.perf_counter()
+        codes = {part: encode(method, features, getattr(features.split, part)) for part in ("query", "database")}
+        encoded = time.perf_counter()
         fingerprint = store.digest_of(made_from)
-        if store.is_whole(layout.codes(cell), fingerprint=fingerprint):
-            continue
-        fit_cell(cell, new_method(), features(cell.dataset, cell.backbone), layout, block, made_from, fingerprint)
-        fitted += 1
-    log.info("fit %s: %d cells fitted, %d kept", method, fitted, len(cells) - fitted)
+        store.write_tensors(self.layout.model(cell), method.state_dict(), {"fingerprint": fingerprint})
+        store.write_tensors(
+            self.layout.codes(cell),
+            {part: value.packed for part, value in codes.items()},
+            {
+                "fingerprint": fingerprint,
+                "made_from": made_from,
+                "hyperparameters": {name: entry.model_dump() for name, entry in self.block.hyperparameters.items()},
+                "method_title": method.title,
+                "deviations": list(method.deviations),
+                "curves": {name: list(values) for name, values in fit_log.curves.items()},
+                "remarks": list(fit_log.remarks),
+                "seconds": {"fit": fitted - start, "encode": encoded - fitted},
+                "versions": versions(),
+                "device": device_name(),
+            },
+        )
+        log.debug("%s: fitted in %.2f s", cell.name, fitted - start)
+
+
+@lru_cache(maxsize=1)
+def _features(profile: str, dataset: str, backbone: str, needs: frozenset[str]) -> Features:
+    return open_features(profile, dataset, backbone, needs)
 
 
 def constructor(name: str, method_class: type[Method], block: MethodParams) -> Callable[[], Method]:
@@ -67,52 +174,10 @@ def constructor(name: str, method_class: type[Method], block: MethodParams) -> C
     missing = sorted(accepted - set(given))
     if missing:
         raise HashbenchError(f"params.yaml: methods.{name}: key '{missing[0]}' is missing")
-    return lambda: method_class(**given)
+    return partial(method_class, **given)
 
 
-def fit_cell(
-    cell: Cell,
-    method: Method,
-    features: Features,
-    layout: Layout,
-    block: MethodParams,
-    made_from: dict[str, Any],
-    fingerprint: str,
-) -> None:
-    """Fit one cell, encode queries and database, and write model and codes."""
-    lacking = sorted(method.needs - features.train.provides)
-    if lacking:
-        raise HashbenchError(
-            f"{cell.method} needs {', '.join(lacking)}, which {cell.backbone} on {cell.dataset} does not provide"
-        )
-    start = time.perf_counter()
-    fit_log = method.fit(features.train, cell.bits, made_from["seed"])
-    fitted = time.perf_counter()
-    codes = {"query": encode(method, features, features.split.query)}
-    codes["database"] = encode(method, features, features.split.database)
-    encoded = time.perf_counter()
-    store.write_tensors(layout.model(cell), method.state_dict(), {"fingerprint": fingerprint})
-    store.write_tensors(
-        layout.codes(cell),
-        {part: value.packed for part, value in codes.items()},
-        {
-            "fingerprint": fingerprint,
-            "made_from": made_from,
-            "n_bits": cell.bits,
-            "hyperparameters": {name: entry.model_dump() for name, entry in block.hyperparameters.items()},
-            "method_title": method.title,
-            "deviations": list(method.deviations),
-            "curves": {name: list(values) for name, values in fit_log.curves.items()},
-            "remarks": list(fit_log.remarks),
-            "seconds": {"fit": fitted - start, "encode": encoded - fitted},
-            "versions": versions(),
-            "device": device_name(),
-        },
-    )
-    log.debug("%s: fitted in %.2f s", cell.name, fitted - start)
-
-
-def encode(method: Method, features: Features, rows: np.ndarray[Any, Any]) -> Codes:
+def encode(method: Method, features: Features, rows: Array) -> Codes:
     """The codes of `rows`, a block at a time, so that the features of a large data set are never held whole."""
     blocks = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
     return Codes.pack(np.concatenate([method.encode(features.items(block)) for block in blocks]), rows)

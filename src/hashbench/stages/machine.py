@@ -30,8 +30,15 @@ def device_name(device: str = "cpu") -> str:
         import torch
 
         return torch.cuda.get_device_name()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores"
+    return f"{_processor()}, {cores()} cores"
+
+
+def cores() -> int:
+    """How many cores this process may use: $HASHBENCH_CORES, else what the system grants."""
+    asked = os.environ.get("HASHBENCH_CORES", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:
