@@ -128,7 +128,7 @@ def ablations(session: nox.Session) -> None:
     sync(session)
     profile = session.posargs[session.posargs.index("--profile") + 1] if "--profile" in session.posargs else "quick"
     run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/ablations-{profile}/dvc.yaml")
-    run(session, "hashbench", "show", "ablations", "--profile", profile)
+    run(session, "hashbench", "show", "ablation", "--profile", profile)
 
 
 @nox.session

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.stats import norm
-from sklearn.cluster import SpectralClustering
+from scipy.stats import norm  # type: ignore[import-untyped]
+from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of
@@ -121,7 +121,8 @@ class CIMON(HeadMethod):
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod`."""
         views = features_of(train, "views")
-        guides = [self._guide(view.numpy(), generator) for view in two_views(views, torch.arange(len(train)), generator)]
+        of_all = two_views(views, torch.arange(len(train)), generator)
+        guides = [self._guide(view.numpy(), generator) for view in of_all]
         optimizer = torch.optim.SGD(
             head.parameters(), lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
@@ -131,7 +132,7 @@ class CIMON(HeadMethod):
             guided = [guided_loss(output, guide[batch][:, batch]) for output in outputs for guide in guides]
             return {
                 "guided": torch.stack(guided).sum(),
-                "contrastive": self.contrast * nt_xent(*outputs, self.temperature),
+                "contrastive": self.contrast * nt_xent(outputs[0], outputs[1], self.temperature),
             }
 
         return minimise(

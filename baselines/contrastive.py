@@ -40,9 +40,7 @@ class Contrastive(HeadMethod):
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
     )
 
-    def __init__(
-        self, *, temperature: float, hidden: int, learning_rate: float, batch_size: int, epochs: int
-    ) -> None:
+    def __init__(self, *, temperature: float, hidden: int, learning_rate: float, batch_size: int, epochs: int) -> None:
         self.temperature = temperature
         self.hidden = hidden
         self.learning_rate = learning_rate
@@ -59,7 +57,8 @@ class Contrastive(HeadMethod):
         optimizer = torch.optim.Adam(head.parameters(), lr=self.learning_rate)
 
         def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in two_views(views, batch, generator))
+            drawn = two_views(views, batch, generator)
+            codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in drawn)
             return {"contrastive": nt_xent(codes1, codes2, self.temperature)}
 
         return minimise(

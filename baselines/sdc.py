@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import beta
+from scipy.stats import beta  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of
@@ -19,7 +19,7 @@ from hashbench.types import FitLog, TrainView
 
 
 def calibrated_similarities(n_pairs: int, a: float, b: float) -> Tensor:
-    """Quantiles of Beta(a, b), stretched to [-1, 1], at (2 r - 1) / (2 P) for the ranks r = 1..P: float32 (n_pairs,)."""
+    """Quantiles of Beta(a, b), stretched to [-1, 1], at (2 r - 1) / (2 P) for ranks r = 1..P: float32 (n_pairs,)."""
     levels = (2 * np.arange(1, n_pairs + 1) - 1) / (2 * n_pairs)
     return torch.from_numpy(2 * beta.ppf(levels, a, b) - 1).float()
 

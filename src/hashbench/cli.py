@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print JSON")
 
     sub = add("show", "print a table or a run record, and where the files are")
-    sub.add_argument("what", metavar="WHAT", help="table1, table2, table3, figures, ablations, or a run's name")
+    sub.add_argument("what", metavar="WHAT", help="table1, table2, table3, figures, ablation, or a run's name")
 
     sub = add("verify", "recompute every number of a results folder from the stored codes and labels", profile=False)
     sub.add_argument("folder", metavar="RESULTS", help="such as results/quick")

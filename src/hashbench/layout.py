@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hashbench.params import Params
 from hashbench.seeding import run_seed
@@ -32,9 +32,13 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of one profile below the project's root (the working directory, unless said otherwise)."""
+    """The paths of one profile below the project's root (the working directory, unless said otherwise).
+
+    `group`: runs of the `methods` of the tables, or of the `ablations`, which lie in a folder of their own.
+    """
 
     profile: str
+    group: Literal["methods", "ablations"] = "methods"
     root: Path = Path()
 
     @property
@@ -77,23 +81,29 @@ class Layout:
 
     def codes(self, cell: Cell) -> Path:
         """A cell's packed query and database codes."""
-        return self.results / "codes" / cell.method / f"{cell.name}.safetensors"
+        return self._of_group / "codes" / cell.method / f"{cell.name}.safetensors"
 
-    def runs(self, group: str) -> Path:
-        """The folder of the run records of a group of methods (`methods` or `ablations`)."""
-        return self.results / ("runs" if group == "methods" else f"{group}/runs")
+    @property
+    def runs(self) -> Path:
+        """The folder of the run records."""
+        return self._of_group / "runs"
 
-    def queries(self, group: str) -> Path:
-        """The folder of a group's per-query files."""
-        return self.results / ("queries" if group == "methods" else f"{group}/queries")
+    @property
+    def queries(self) -> Path:
+        """The folder of the per-query files."""
+        return self._of_group / "queries"
 
-    def record(self, cell: Cell, group: str) -> Path:
+    @property
+    def _of_group(self) -> Path:
+        return self.results if self.group == "methods" else self.results / self.group
+
+    def record(self, cell: Cell) -> Path:
         """A cell's run record."""
-        return self.runs(group) / f"{cell.name}.json"
+        return self.runs / f"{cell.name}.json"
 
-    def per_query(self, cell: Cell, group: str) -> Path:
+    def per_query(self, cell: Cell) -> Path:
         """A cell's average precision query by query."""
-        return self.queries(group) / f"{cell.name}.safetensors"
+        return self.queries / f"{cell.name}.safetensors"
 
 
 def cells_of(params: Params, profile: str, method: str) -> Iterator[Cell]:

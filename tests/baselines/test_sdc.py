@@ -40,7 +40,9 @@ def test_calibration_loss_by_loops(n: int) -> None:
 def test_calibration_loss_gives_gradient_to_the_outputs_alone() -> None:
     outputs, features = normal(8, 5).requires_grad_(), normal(8, 7, seed=1).requires_grad_()
     targets = calibrated_similarities(4, 5, 5)
-    gradients = torch.autograd.grad(calibration_loss(outputs, features, targets), [outputs, features], allow_unused=True)
+    gradients = torch.autograd.grad(
+        calibration_loss(outputs, features, targets), [outputs, features], allow_unused=True
+    )
     assert float(gradients[0].abs().max()) > 0
     assert gradients[1] is None or not gradients[1].any()
 

@@ -62,7 +62,7 @@ def test_the_grid_of_a_channels_last_model_is_flattened_by_rows(vit_block, image
 
 
 def test_pre_logits_of_vgg_are_its_second_hidden_layer_without_dropout(vit_block, images):
-    spec = _spec(vit_block, model="vgg11", arguments={"num_features": 64}, size=32, pool="pre_logits")
+    spec = _spec(vit_block, model="vgg11", arguments={"mlp_ratio": 0.02}, size=32, pool="pre_logits")
     backbone = Backbone(new_network(spec), spec)
     pictures = backbone.prepare(images[:4])
     pooled, tokens = backbone.describe(pictures)

@@ -19,7 +19,9 @@ def test_the_whole_image_is_resized_as_torch_does_with_antialiasing(interpolatio
     images = np.random.default_rng(1).integers(0, 256, (3, *shape, 3), dtype=np.uint8)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     expected = F.interpolate(pixels, (size, size), mode=interpolation, antialias=True, align_corners=False).clamp(0, 1)
-    torch.testing.assert_close(resample(images, _whole(images), size, interpolation, "cpu"), expected, atol=2e-6, rtol=0)
+    torch.testing.assert_close(
+        resample(images, _whole(images), size, interpolation, "cpu"), expected, atol=2e-6, rtol=0
+    )
 
 
 def test_a_window_of_whole_pixels_at_their_own_size_is_cut_out_unchanged(images):

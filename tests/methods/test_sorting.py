@@ -105,7 +105,7 @@ def test_softsort_equals_the_reference_vectors(shared: Path) -> None:
 
 
 def test_an_unknown_sorter_is_refused_by_name() -> None:
-    with pytest.raises(HashbenchError, match="unknown sorter 'quick'.*softsort, neuralsort"):
+    with pytest.raises(HashbenchError, match=r"unknown sorter 'quick'.*softsort, neuralsort"):
         sorter_named("quick")
 
 

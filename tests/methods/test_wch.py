@@ -135,7 +135,9 @@ def test_no_array_is_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_every_step_equals_the_vectors_of_the_published_code(shared: Path, size: str) -> None:
-    golden = {key: torch.from_numpy(value).double() for key, value in np.load(shared / f"golden/wch_{size}.npz").items()}
+    golden = {
+        key: torch.from_numpy(value).double() for key, value in np.load(shared / f"golden/wch_{size}.npz").items()
+    }
     names = ("x1", "x2", "fc_weight", "b_weight")
     for name in names:
         golden[name].requires_grad_()
@@ -244,9 +246,7 @@ def test_loading_a_state_gives_the_same_codes(fitted, train: TrainView) -> None:
 def test_codes_do_not_depend_on_the_other_items(fitted, train: TrainView) -> None:
     _, method = fitted
     items = items_of(train)
-    one = ItemView(
-        items.rows[4:5], token_mean=items.token_mean[4:5], images=items.images[4:5], backbone=items.backbone
-    )
+    one = ItemView(items.rows[4:5], token_mean=items.token_mean[4:5], images=items.images[4:5], backbone=items.backbone)
     np.testing.assert_array_equal(method.encode(one), method.encode(items)[4:5])
 
 

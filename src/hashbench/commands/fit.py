@@ -92,7 +92,7 @@ def _recorded(params: Params, profile: str) -> dict[str, dict[Column, float]]:
     values: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
     for name in params.methods:
         for cell in cells_of(params, profile, name):
-            path = layout.record(cell, "methods")
+            path = layout.record(cell)
             if path.is_file():
                 record = read_record(path)
                 values[record.method_title][cell.dataset, cell.backbone, cell.bits].append(record.map)

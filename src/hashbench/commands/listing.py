@@ -31,7 +31,7 @@ def _profiles(params: Params) -> Table:
     for name, profile in params.profiles.items():
         layout = Layout(name)
         cells = [cell for method in params.methods for cell in cells_of(params, name, method)]
-        done = sum(layout.record(cell, "methods").is_file() for cell in cells)
+        done = sum(layout.record(cell).is_file() for cell in cells)
         table.add_row(
             name,
             ", ".join(profile.datasets),

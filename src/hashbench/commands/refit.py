@@ -28,7 +28,7 @@ def faults_of_refit(method: str, layout: Layout) -> Iterator[str]:
     new_method = constructor(method, method_class, block)
     cells = list(cells_of(params, layout.profile, method))
     for cell in track(cells, f"refit {method}"):
-        record = read_record(layout.record(cell, "methods"))
+        record = read_record(layout.record(cell))
         features = open_features(layout.profile, cell.dataset, cell.backbone, method_class.needs)
         fitted = new_method()
         fitted.fit(features.train, cell.bits, record.derived_seed)
@@ -44,8 +44,7 @@ def faults_of_refit(method: str, layout: Layout) -> Iterator[str]:
             (codes[0], codes[1]), features.split, record.k, record.denominator, record.empty, record.ranks
         )
         others = [
-            read_record(layout.record(cell._replace(seed=seed), "methods")).map
-            for seed in params.profile(layout.profile).seeds
+            read_record(layout.record(cell._replace(seed=seed))).map for seed in params.profile(layout.profile).seeds
         ]
         allowed = max(3 * float(np.std(others, ddof=1)) if len(others) > 1 else 0.0, 0.01)
         if abs(evaluation.map - float(np.mean(others))) > allowed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +36,8 @@ def _print_files(folder: Path, name: str) -> None:
 
 
 def _print_run(name: str, layout: Layout, tables: list[str]) -> None:
-    runs = {path.stem: path for group in ("methods", "ablations") for path in layout.runs(group).glob("*.json")}
+    folders = (layout.runs, replace(layout, group="ablations").runs)
+    runs = {path.stem: path for folder in folders for path in folder.glob("*.json")}
     if name not in runs:
         allowed = [*tables, "figures", *runs]
         if not runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,15 @@ from hashbench.progress import track
 from hashbench.stages.evaluate import evaluate_codes, measurements, read_codes, read_record
 from hashbench.types import RunRecord, Split
 
-GROUPS = ("methods", "ablations")
-
 
 def verify(folder: str, refit: str | None) -> int:
     """Print each number that is not what the codes and labels say; return 0 if there is none, else 1."""
     results = Path(folder).resolve()
-    layout = Layout(results.name, results.parent.parent)
-    if layout.results != results or not layout.runs("methods").is_dir():
+    layout = Layout(results.name, root=results.parent.parent)
+    if layout.results != results or not layout.runs.is_dir():
         raise HashbenchError(f"{folder} is no results folder; name one such as results/quick")
-    records = {path: group for group in GROUPS for path in sorted(layout.runs(group).glob("*.json"))}
+    groups = (layout, replace(layout, group="ablations"))
+    records = {path: group for group in groups for path in sorted(group.runs.glob("*.json"))}
     if not records:
         raise HashbenchError(
             f"{folder} holds no run records; run `nox -s reproduce_table1 -- --profile {results.name}`"
@@ -32,7 +32,7 @@ def verify(folder: str, refit: str | None) -> int:
     splits: dict[str, Split | HashbenchError] = {}
     faults = []
     for path, group in track(records.items(), "verify"):
-        faults += [f"{path.stem}: {fault}" for fault in _faults_of_run(path, group, layout, splits)]
+        faults += [f"{path.stem}: {fault}" for fault in _faults_of_run(path, group, splits)]
     if not faults:
         from hashbench.stages.report import faults_of_files
 
@@ -47,7 +47,7 @@ def verify(folder: str, refit: str | None) -> int:
     return 1 if faults else 0
 
 
-def _faults_of_run(path: Path, group: str, layout: Layout, splits: dict[str, Split | HashbenchError]) -> Iterator[str]:
+def _faults_of_run(path: Path, layout: Layout, splits: dict[str, Split | HashbenchError]) -> Iterator[str]:
     """What in one run's record differs from what its codes and labels say."""
     try:
         record = read_record(path)
@@ -59,7 +59,7 @@ def _faults_of_run(path: Path, group: str, layout: Layout, splits: dict[str, Spl
                 f"`nox -s reproduce_table1 -- --profile {layout.profile}`"
             )
         codes = read_codes(layout, cell, split)
-        per_query = store.read_tensors(layout.per_query(cell, group))
+        per_query = store.read_tensors(layout.per_query(cell))
     except HashbenchError as error:
         yield str(error)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
-from hashbench.features.augment import augment
-from hashbench.features.backbones import Backbone, new_network
+from hashbench.features.backbones import Backbone, new_network, prepare_view
 from hashbench.features.specs import Augmentation, BackboneSpec, Pretraining
 from hashbench.progress import track
 from hashbench.seeding import run_seed, torch_generator
@@ -21,10 +21,14 @@ from hashbench.types import Array, FitLog
 def pretrain(
     spec: BackboneSpec, images: Array, rows: Array, recipe: Augmentation, seed: int
 ) -> tuple[dict[str, Array], FitLog]:
-    """Train the network of `spec` on `images` uint8 (m, h, w, 3) of the train rows `rows` (m,).
+    """Train the network of `spec` as a denoising autoencoder (Vincent et al., ICML 2008) on the train rows.
 
-    `spec.weights` says how (SimCLR; see `Pretraining`). Returns the weights by their names in timm, and the loss of
-    every epoch. The same seed gives the same weights on the same machine; no global generator is touched.
+    From the pooled feature of an augmented view of `images` uint8 (m, h, w, 3), rows `rows` (m,) of the data set, a
+    linear decoder must rebuild the image as it was before: the feature has to keep what is shown and to forget how
+    the view was drawn. It needs fewer images and steps than a contrastive loss to reach useful features.
+
+    Returns the weights by their names in timm, and the loss (mean squared error, in variances of a pixel) of every
+    epoch. The same seed gives the same weights on the same machine; no global generator ends up changed.
 
     Raises HashbenchError where `spec` has published weights, or the loss is not finite.
     """
@@ -32,67 +36,61 @@ def pretrain(
     if not isinstance(how, Pretraining):
         raise HashbenchError(f"{spec.title} has published weights; only a backbone without them is pretrained here")
     backbone = Backbone(new_network(spec, run_seed(seed, "network")), spec)
-    backbone.network.train().requires_grad_(True)
-    projection = _projection(backbone, how, run_seed(seed, "projection"))
-    learned = nn.ModuleList([backbone.network, projection])
-    optimizer = torch.optim.AdamW(learned.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: _warm_cosine(epoch, how))
+    backbone.train().requires_grad_(True)
+    _place_patches(backbone.network)
+    targets = _standardised(images)
+    decoder = nn.Linear(_width(backbone), targets.shape[1])
+    nn.init.zeros_(decoder.weight)
+    nn.init.zeros_(decoder.bias)
+
+    parameters = [*backbone.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
+    n_batches = math.ceil(len(images) / how.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, how.learning_rate, total_steps=how.epochs * n_batches, pct_start=how.warmup
+    )
     generator = torch_generator(run_seed(seed, "batches"))
-
-    def two_views(batch: Array, epoch: int) -> Tensor:
-        repeated = np.concatenate([batch, batch])
-        views = np.repeat([2 * epoch, 2 * epoch + 1], len(batch))
-        return backbone.normalise(
-            augment(
-                images[repeated],
-                rows[repeated],
-                views,
-                recipe=recipe,
-                seed=run_seed(seed, "views"),
-                size=spec.size,
-                interpolation=spec.interpolation,
-            )
-        )
-
     losses = []
-    for epoch in track(range(how.epochs), f"pretraining {spec.title}"):
+    for epoch in track(range(how.epochs), f"{spec.title}: pretraining"):
         order = torch.randperm(len(images), generator=generator).numpy()
         total = 0.0
-        batches = np.array_split(order, math.ceil(len(order) / how.batch_size))
-        for batch in batches:
-            codes = projection(backbone.describe(two_views(batch, epoch)).pooled)
-            loss = _nt_xent(codes, how.temperature)
+        for batch in np.array_split(order, n_batches):
+            view = prepare_view(images[batch], rows[batch], epoch, spec, recipe, run_seed(seed, "views"), "cpu")
+            loss = F.mse_loss(decoder(backbone.describe(view).pooled), targets[torch.from_numpy(batch)])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += float(loss.detach())
-        schedule.step()
-        losses.append(total / len(batches))
-        if not math.isfinite(losses[-1]):
-            raise HashbenchError(
-                f"pretraining {spec.title}: the loss is not finite in epoch {epoch}; lower learning_rate"
-            )
-    state = {name: value.detach().numpy().copy() for name, value in backbone.network.state_dict().items()}
-    return state, FitLog({"nt_xent": losses})
+            schedule.step()
+            total += float(loss.detach()) / n_batches
+        if not math.isfinite(total):
+            raise HashbenchError(f"{spec.title}: the loss is not finite in epoch {epoch}; lower learning_rate")
+        losses.append(total)
+    return {name: value.numpy().copy() for name, value in backbone.network.state_dict().items()}, FitLog(
+        {"mse": losses}
+    )
 
 
-def _projection(backbone: Backbone, how: Pretraining, seed: int) -> nn.Sequential:
-    """SimCLR's projection head, thrown away after training: Linear, ReLU, Linear."""
-    width = backbone.network.num_features
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, how.projection))
+def _place_patches(network: Any) -> None:
+    """Start a ViT's position embedding from the 2-D sine-cosine one (Chen et al., MoCo v3, ICCV 2021, section 4.2).
+
+    timm's own is nearly zero: a short training would hardly learn where a patch lies.
+    """
+    from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
+
+    if getattr(network, "pos_embed", None) is not None:
+        grid = build_sincos2d_pos_embed(list(network.patch_embed.grid_size), dim=network.embed_dim)
+        with torch.no_grad():
+            network.pos_embed[0, -len(grid) :] = grid
 
 
-def _warm_cosine(epoch: int, how: Pretraining) -> float:
-    if epoch < how.warmup_epochs:
-        return (epoch + 1) / (how.warmup_epochs + 1)
-    return (1 + math.cos(math.pi * (epoch - how.warmup_epochs) / (how.epochs - how.warmup_epochs))) / 2
+def _standardised(images: Array) -> Tensor:
+    """Pixels (m, h * w * 3) minus the mean image, over the standard deviation of all pixels."""
+    pixels = torch.from_numpy(images.reshape(len(images), -1)).float()
+    centred = pixels - pixels.mean(dim=0)
+    return centred / centred.std()
 
 
-def _nt_xent(codes: Tensor, temperature: float) -> Tensor:
-    """SimCLR, eq. 1: codes (2n, d), rows i and n + i are two views of one image."""
-    unit = F.normalize(codes, dim=1)
-    logits = unit @ unit.T / temperature
-    itself = torch.eye(len(codes), dtype=torch.bool)
-    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), torch.arange(len(codes)).roll(len(codes) // 2))
+def _width(backbone: Backbone) -> int:
+    size = backbone.spec.size
+    with torch.no_grad():
+        return backbone.describe(torch.zeros(2, 3, size, size)).pooled.shape[1]

@@ -90,18 +90,15 @@ class PublishedWeights(_Block):
 class Pretraining(_Block):
     """Weights trained here, without labels, on the train rows of the data set that they will describe.
 
-    SimCLR (Chen et al., ICML 2020): NT-Xent at `temperature` between two views of `batch_size` images, on a projection
-    to `projection` dimensions; AdamW with `weight_decay`, learning rate `learning_rate` after `warmup_epochs` of rise,
-    then along a half cosine to zero at `epochs`.
+    A denoising autoencoder (see `pretrain`), by AdamW with `weight_decay`; the learning rate rises to `learning_rate`
+    over the first `warmup` (a share of all steps) and falls to zero along half a cosine.
     """
 
     epochs: Positive
-    warmup_epochs: Annotated[int, Field(strict=True, ge=0)]
-    batch_size: Annotated[int, Field(strict=True, ge=2)]
+    batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Annotated[float, Field(gt=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
-    temperature: Annotated[float, Field(gt=0)]
-    projection: Positive
 
 
 class BackboneSpec(_Block):

@@ -78,7 +78,8 @@ def torchsort(scores: Tensor, tau: float) -> Tensor:
     n = scores.shape[1]
     ranks = _soft_ranks(-scores, tau)
     places = torch.arange(1, n + 1, dtype=scores.dtype, device=scores.device)
-    return torch.softmax((places[None, :, None] - ranks[:, None, :]).abs() / (-n * tau), dim=2)
+    rows: Tensor = torch.softmax((places[None, :, None] - ranks[:, None, :]).abs() / (-n * tau), dim=2)
+    return rows
 
 
 SORTERS: dict[str, Sorter] = {

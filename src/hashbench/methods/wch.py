@@ -47,14 +47,14 @@ def patch_similarity(attended1: Tensor, attended2: Tensor) -> Tensor:
     images_at_once = max(1, _COSINES_AT_ONCE // (n * patches * patches))
     blocks = [
         checkpoint(_similarity_of_block, block, unit2, use_reentrant=False, preserve_rng_state=False)
-        for block in unit1.split(images_at_once)
+        for block in torch.split(unit1, images_at_once)
     ]
     return torch.cat(blocks)
 
 
 def _similarity_of_block(unit1: Tensor, unit2: Tensor) -> Tensor:
     cosines = unit1.flatten(0, 1) @ unit2.flatten(0, 1).T
-    return cosines.unflatten(1, unit2.shape[:2]).amax(dim=2).unflatten(0, unit1.shape[:2]).mean(dim=1)
+    return cosines.view(*unit1.shape[:2], *unit2.shape[:2]).amax(dim=3).mean(dim=1)
 
 
 def patch_weights(attended1: Tensor, attended2: Tensor, temperature: float = 0.2) -> Tensor:
@@ -168,7 +168,10 @@ class FineTunedTokens:
         self._loaded, self._network = {name: np.array(value) for name, value in state.items()}, None
 
 
-_TOKENS = {"frozen": PreExtractedTokens, "finetune": FineTunedTokens}
+_TOKENS: dict[str, type[PreExtractedTokens] | type[FineTunedTokens]] = {
+    "frozen": PreExtractedTokens,
+    "finetune": FineTunedTokens,
+}
 _IMAGES_AT_ONCE = 32
 _BACKBONE = "backbone."
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -27,17 +27,17 @@ from hashbench.types import Codes, Evaluation, RunRecord, Seconds, Split
 FROM_FIT = ("method_title", "hyperparameters", "deviations", "curves", "remarks", "versions", "device")
 
 
-def main(profile: str, group: str) -> None:
+def main(profile: str, group: Literal["methods", "ablations"]) -> None:
     """Evaluate the cells of `group` (methods or ablations) in `profile` that are not up to date."""
-    params, layout = load_params(), Layout(profile)
+    params, layout = load_params(), Layout(profile, group)
     names: Iterable[str] = getattr(params, group)
     cells = [cell for name in names for cell in cells_of(params, profile, name)]
     splits = {cell.dataset: store.read_split(layout.split(cell.dataset)) for cell in cells}
     rules = digest_of_rules(params)
     evaluated = 0
     for cell in track(cells, "evaluate"):
-        evaluated += evaluate_cell(cell, params, layout, splits[cell.dataset], rules, group)
-    removed = remove_others(layout, group, {cell.name for cell in cells})
+        evaluated += evaluate_cell(cell, params, layout, splits[cell.dataset], rules)
+    removed = remove_others(layout, {cell.name for cell in cells})
     log.info("evaluate: %d cells evaluated, %d kept, %d removed", evaluated, len(cells) - evaluated, removed)
 
 
@@ -47,12 +47,12 @@ def digest_of_rules(params: Params) -> str:
     return store.digest_of([store.digest_of_files(files), params.evaluation.model_dump()])
 
 
-def evaluate_cell(cell: Cell, params: Params, layout: Layout, split: Split, rules: str, group: str) -> bool:
+def evaluate_cell(cell: Cell, params: Params, layout: Layout, split: Split, rules: str) -> bool:
     """Evaluate one cell unless its record is up to date; say whether there was anything to do."""
     said = store.about(layout.codes(cell))
     k = params.datasets[cell.dataset].k
     program = store.digest_of([said["fingerprint"], rules, k])
-    record_path, per_query_path = layout.record(cell, group), layout.per_query(cell, group)
+    record_path, per_query_path = layout.record(cell), layout.per_query(cell)
     record_is_whole = _is_record_of(record_path, program, said["sha256"])
     if record_is_whole and store.is_whole(per_query_path, program=program):
         return False
@@ -169,11 +169,11 @@ def make_record(
     )
 
 
-def remove_others(layout: Layout, group: str, names: set[str]) -> int:
+def remove_others(layout: Layout, names: set[str]) -> int:
     """Remove the records and per-query files of cells that are not named; return how many cells that were."""
-    removed = {path.name.partition(".")[0] for path in layout.runs(group).glob("*.json")} - names
+    removed = {path.name.partition(".")[0] for path in layout.runs.glob("*.json")} - names
     for name in removed:
-        for path in [*layout.runs(group).glob(f"{name}.*"), *layout.queries(group).glob(f"{name}.*")]:
+        for path in [*layout.runs.glob(f"{name}.*"), *layout.queries.glob(f"{name}.*")]:
             path.unlink()
     return len(removed)
 

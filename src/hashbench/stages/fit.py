@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,7 +37,8 @@ ROWS_AT_ONCE = 8192
 def main(profile: str, method: str) -> None:
     """Fit every cell of `method` in `profile` that is not up to date."""
     params = load_params()
-    fitter = Fitter(profile, method, params.method(method, profile), params.base_seed)
+    group: Literal["methods", "ablations"] = "ablations" if method in params.ablations else "methods"
+    fitter = Fitter(profile, group, method, params.method(method, profile), params.base_seed)
     constructor(method, fitter.method_class, fitter.block)
     cells = list(cells_of(params, profile, method))
     stale = [cell for cell in cells if not fitter.is_up_to_date(cell)]
@@ -84,6 +85,7 @@ class Fitter:
     """Fits the cells of one method of one profile."""
 
     profile: str
+    group: Literal["methods", "ablations"]
     method: str
     block: MethodParams
     base_seed: int
@@ -91,7 +93,7 @@ class Fitter:
     @cached_property
     def layout(self) -> Layout:
         """Where the profile's files lie."""
-        return Layout(self.profile)
+        return Layout(self.profile, self.group)
 
     @cached_property
     def method_class(self) -> type[Method]:

@@ -64,7 +64,7 @@ def bundle_of(params: Params, layout: Layout) -> ReportBundle:
         for backbone in profile.backbones
         for method in highlighted
     ]
-    ap: dict[CellKey, Array] = {cell: store.read_tensors(layout.per_query(cell, "methods"))["ap"] for cell in cells}
+    ap: dict[CellKey, Array] = {cell: store.read_tensors(layout.per_query(cell))["ap"] for cell in cells}
     correlations: dict[CellKey, Array] = {
         cell: code_statistics(read_codes(layout, cell, splits[cell.dataset])[1]).correlation
         for cell in cells
@@ -75,7 +75,7 @@ def bundle_of(params: Params, layout: Layout) -> ReportBundle:
         profile=layout.profile,
         version=version("hashbench"),
         command=f"nox -s reproduce_table1 -- --profile {layout.profile}",
-        records=tuple(read_record(layout.record(cell, "methods")) for cell in cells),
+        records=tuple(read_record(layout.record(cell)) for cell in cells),
         ap=ap,
         methods=tuple(params.methods),
         datasets=tuple(profile.datasets),
