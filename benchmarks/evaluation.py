@@ -240,9 +240,9 @@ def plot_scaling(points: list[dict[str, Any]]) -> None:
     left.set(xlabel="query-database pairs", ylabel="seconds", title=f"evaluate, {N_BITS} bits")
     left.legend(frameon=False)
     if all(point["peak_mib"] is not None for point in points):
-        items = [point["n_query"] + point["n_database"] for point in points]
-        right.plot(items, [point["peak_mib"] for point in points], "o")
-        right.set(xlabel="queries + database items", ylabel="MiB beyond the inputs", title="peak memory", ylim=0)
+        right.semilogx(pairs, [point["peak_mib"] for point in points], "o-")
+        right.set(xlabel="query-database pairs", ylabel="MiB beyond the inputs", title="peak memory")
+        right.set_ylim(bottom=0)
     with mpl.rc_context({"svg.hashsalt": "hashbench"}):
         figure.savefig(OUT / "evaluation-scaling.svg", metadata={"Date": None})
     figure.savefig(OUT / "evaluation-scaling.png", dpi=150)

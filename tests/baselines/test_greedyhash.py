@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hashbench.baselines.greedyhash import GreedyHash
-from hashbench.methods.base import features_of
 from hashbench.seeding import torch_generator
 
 OPTIONS = {"penalty_weight": 0.1, "learning_rate": 1e-2, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 32}
@@ -57,11 +56,10 @@ def test_the_target_is_the_cosine_of_the_features_as_they_are(features, train):
 
 
 def test_trained_codes_retrieve_better_than_random_projections(gain_over_random_projections):
-    assert gain_over_random_projections(GreedyHash(**{**OPTIONS, "learning_rate": 3e-3}, epochs=30)) > 0.02
+    assert gain_over_random_projections(GreedyHash(**{**OPTIONS, "learning_rate": 3e-2}, epochs=30)) > 0.05
 
 
 def test_there_is_no_dropout(features, train):
     method = GreedyHash(**OPTIONS, epochs=0)
     method.fit(train(features), 8, seed=0)
     assert not [module for module in method.head.modules() if isinstance(module, torch.nn.Dropout)]
-    assert features_of(train(features), "pooled") is not None

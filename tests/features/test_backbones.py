@@ -170,7 +170,7 @@ def test_a_download_asks_for_the_pinned_revision_and_is_checked(tmp_path, monkey
         raise OSError("no route to host")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", broken)
-    with pytest.raises(HashbenchError, match="timm/small at b+ cannot be downloaded .no route to host.; put"):
+    with pytest.raises(HashbenchError, match=r"timm/small at b+ cannot be downloaded \(no route to host\); put"):
         published_weights(wanted)
 
 

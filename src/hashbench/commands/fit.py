@@ -40,7 +40,7 @@ def fit_and_show(method: str, profile: str, settings: list[str], bits: list[int]
     measured: dict[Column, float] = {}
     columns = [(cell.dataset, cell.backbone) for cell in cells_of(params, profile, method)]
     for dataset, backbone in track(list(dict.fromkeys(columns)), f"fit {method}"):
-        features = open_features(profile, dataset, backbone, method_class.needs)
+        features = open_features(params, profile, dataset, backbone, new_method().needs)
         for n_bits in lengths:
             cell = Cell(dataset, backbone, method, n_bits, params.profile(profile).seeds[0])
             fitted: Method = new_method()

@@ -29,8 +29,8 @@ def faults_of_refit(method: str, layout: Layout) -> Iterator[str]:
     cells = list(cells_of(params, layout.profile, method))
     for cell in track(cells, f"refit {method}"):
         record = read_record(layout.record(cell))
-        features = open_features(layout.profile, cell.dataset, cell.backbone, method_class.needs)
         fitted = new_method()
+        features = open_features(params, layout.profile, cell.dataset, cell.backbone, fitted.needs)
         fitted.fit(features.train, cell.bits, record.derived_seed)
         codes = tuple(encode(fitted, features, rows) for rows in (features.split.query, features.split.database))
         stored = read_codes(layout, cell, features.split)

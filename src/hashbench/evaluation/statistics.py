@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import entropy  # type: ignore[import-untyped]
+from scipy.special import entr  # type: ignore[import-untyped]
 
 from hashbench.evaluation.packing import pack_codes, unpack_codes
 from hashbench.types import Array, CodeStatistics
@@ -29,7 +29,7 @@ def code_statistics(codes: Any) -> CodeStatistics:
     buckets = np.unique(words, axis=0, return_counts=True)[1]
     return CodeStatistics(
         balance=balance,
-        entropy=entropy([balance, 1 - balance], base=2, axis=0),
+        entropy=(entr(balance) + entr(1 - balance)) / np.log(2),
         correlation=correlation,
         distinct=len(buckets),
         largest_bucket=int(buckets.max()),

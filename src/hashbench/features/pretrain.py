@@ -39,12 +39,9 @@ def pretrain(
     backbone.train().requires_grad_(True)
     _place_patches(backbone.network)
     targets = _standardised(images)
-    decoder = nn.Linear(_width(backbone), targets.shape[1])
-    nn.init.zeros_(decoder.weight)
-    nn.init.zeros_(decoder.bias)
+    decoder = nn.Parameter(torch.zeros(_width(backbone), targets.shape[1]))
 
-    parameters = [*backbone.parameters(), *decoder.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
+    optimizer = torch.optim.AdamW([*backbone.parameters(), decoder], lr=how.learning_rate, weight_decay=how.weight_decay)
     n_batches = math.ceil(len(images) / how.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, how.learning_rate, total_steps=how.epochs * n_batches, pct_start=how.warmup
@@ -56,7 +53,7 @@ def pretrain(
         total = 0.0
         for batch in np.array_split(order, n_batches):
             view = prepare_view(images[batch], rows[batch], epoch, spec, recipe, run_seed(seed, "views"), "cpu")
-            loss = F.mse_loss(decoder(backbone.describe(view).pooled), targets[torch.from_numpy(batch)])
+            loss = F.mse_loss(backbone.describe(view).pooled @ decoder, targets[torch.from_numpy(batch)])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -10,19 +10,19 @@ import numpy as np
 from hashbench import store
 from hashbench.features.backbones import published_weights
 from hashbench.features.pretrain import pretrain
-from hashbench.features.specs import Augmentation, BackboneSpec, Pretraining
+from hashbench.features.specs import BackboneSpec, Pretraining
 from hashbench.layout import Layout
 from hashbench.params import Params, load_params
 from hashbench.seeding import run_seed
 from hashbench.stages.command import log, run_stage
-from hashbench.stages.provide import open_dataset
+from hashbench.stages.provide import augmentation, backbone_spec, open_dataset
 
 
 def main(profile: str) -> None:
     """Leave a weights record, and trained weights, for each data set and backbone of `profile`."""
     params, layout = load_params(), Layout(profile)
     for backbone in params.profile(profile).backbones:
-        spec = BackboneSpec.read(f"backbones.{backbone}", params.backbones[backbone])
+        spec = backbone_spec(params, backbone)
         for dataset in params.profile(profile).datasets:
             if isinstance(spec.weights, Pretraining):
                 train(params, layout, dataset, backbone, spec)
@@ -36,17 +36,15 @@ def main(profile: str) -> None:
 
 def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: BackboneSpec) -> None:
     """Train a backbone on the train rows of `dataset`, unless that was done by the same code, numbers and rows."""
-    recipe_name = params.datasets[dataset].augmentation
-    split = store.read_split(layout.split(dataset))
+    split, recipe = store.read_split(layout.split(dataset)), augmentation(params, dataset)
     seed = run_seed(params.base_seed, "pretrain", dataset, backbone)
     made_from = {
         "spec": spec.model_dump(mode="json"),
-        "augmentation": params.augmentations[recipe_name],
+        "augmentation": recipe.model_dump(mode="json"),
         "split": split.digest,
         "seed": seed,
     }
     images = np.stack(list(open_dataset(params, layout.profile, dataset).read(split.train)))
-    recipe = Augmentation.read(f"augmentations.{recipe_name}", params.augmentations[recipe_name])
     state, _ = pretrain(spec, images, split.train, recipe, seed)
     path = layout.trained_weights(dataset, backbone)
     store.write_tensors(path, state, made_from)

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from hashbench import store
-from hashbench.features.backbones import Backbone, load_backbone, published_weights
+from hashbench.features.backbones import Backbone, load_backbone
 from hashbench.features.extract import Block, extract, extract_views, feature_shapes
-from hashbench.features.specs import Augmentation, BackboneSpec, Pretraining
+from hashbench.features.specs import BackboneSpec
 from hashbench.layout import Layout
 from hashbench.params import Params, load_params
-from hashbench.seeding import run_seed
 from hashbench.stages.command import log, run_stage
-from hashbench.stages.provide import open_dataset
+from hashbench.stages.provide import augmentation, backbone_spec, open_dataset, views_seed, weights_path
 
 DTYPES = {"pooled": np.float32, "token_mean": np.float32, "views": np.float32, "view_tokens": np.float16}
 
@@ -28,7 +27,7 @@ def main(profile: str) -> None:
     """Write the features of each data set and backbone of `profile`."""
     params, layout = load_params(), Layout(profile)
     for backbone in params.profile(profile).backbones:
-        spec = BackboneSpec.read(f"backbones.{backbone}", params.backbones[backbone])
+        spec = backbone_spec(params, backbone)
         for dataset in params.profile(profile).datasets:
             extract_all(params, layout, dataset, backbone, spec)
 
@@ -37,18 +36,12 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
     """Features of all rows, then of the views of the train rows; nothing where they are already there."""
     profile, folder = params.profile(layout.profile), layout.features(dataset, backbone)
     split, images = store.read_split(layout.split(dataset)), open_dataset(params, layout.profile, dataset)
-    recipe_name = params.datasets[dataset].augmentation
-    recipe = Augmentation.read(f"augmentations.{recipe_name}", params.augmentations[recipe_name])
-    seed = run_seed(params.base_seed, "views", dataset)
+    recipe, seed = augmentation(params, dataset), views_seed(params, dataset)
     weights = store.read_json(layout.weights_record(dataset, backbone))
     rows_from = {"spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
     views_from = {**rows_from, "split": split.digest, "augmentation": recipe.model_dump(mode="json"), "seed": seed}
 
-    if isinstance(spec.weights, Pretraining):
-        path = layout.trained_weights(dataset, backbone)
-    else:
-        path = published_weights(spec.weights)
-    network = load_backbone(spec, path, profile.device)
+    network = load_backbone(spec, weights_path(params, layout, dataset, backbone), profile.device)
     rows, n_views = np.arange(len(images)), profile.views
 
     def row_blocks(start: int) -> Iterator[Block]:

@@ -128,13 +128,13 @@ class Fitter:
 
     def fit(self, cell: Cell) -> None:
         """Fit one cell, encode queries and database, and write model and codes."""
-        features = _features(self.profile, cell.dataset, cell.backbone, self.method_class.needs)
-        lacking = sorted(self.method_class.needs - features.train.provides)
+        method, made_from = self.new_method(), self.made_from(cell)
+        features = _features(self.profile, cell.dataset, cell.backbone, method.needs)
+        lacking = sorted(method.needs - features.train.provides)
         if lacking:
             raise HashbenchError(
                 f"{cell.method} needs {', '.join(lacking)}, which {cell.backbone} on {cell.dataset} does not provide"
             )
-        method, made_from = self.new_method(), self.made_from(cell)
         start = time.perf_counter()
         fit_log = method.fit(features.train, cell.bits, made_from["seed"])
         fitted = time.perf_counter()
@@ -163,7 +163,7 @@ class Fitter:
 
 @lru_cache(maxsize=1)
 def _features(profile: str, dataset: str, backbone: str, needs: frozenset[str]) -> Features:
-    return open_features(profile, dataset, backbone, needs)
+    return open_features(load_params(), profile, dataset, backbone, needs)
 
 
 def constructor(name: str, method_class: type[Method], block: MethodParams) -> Callable[[], Method]:
