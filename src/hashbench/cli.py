@@ -43,8 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("fit", "fit a method on a profile's features and print its row; METHOD may be your own file")
     sub.add_argument("method", metavar="METHOD", help="a name of params.yaml, a Python file, or package.module:Class")
     sub.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="a constructor argument (own methods only)"
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a constructor argument"
     )
+    sub.add_argument("--bits", type=whole_number, action="append", help="code length (default: those of the profile)")
+
+    sub = add("validate", "try hyperparameters of a method on held-out train rows, never on query rows")
+    sub.add_argument("method", metavar="METHOD", help="a name of params.yaml, a Python file, or package.module:Class")
+    sub.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a constructor argument")
     sub.add_argument("--bits", type=whole_number, action="append", help="code length (default: those of the profile)")
 
     sub = add("evaluate", "evaluate codes from a file, wherever they were trained", profile=False)
@@ -95,6 +100,10 @@ def dispatch(arguments: argparse.Namespace) -> int:
             from hashbench.commands.fit import fit_and_show
 
             fit_and_show(arguments.method, arguments.profile, arguments.set, arguments.bits)
+        case "validate":
+            from hashbench.commands.validate import validate
+
+            validate(arguments.method, arguments.profile, arguments.set, arguments.bits)
         case "evaluate":
             from hashbench.evaluation.command import run
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -39,11 +36,6 @@ window.addEventListener("load", () => {
   document.body.append(out);
 });
 </script>"""
-
-
-@pytest.fixture
-def page(small_report):
-    return small_report["report.html"]
 
 
 class Outline(HTMLParser):
@@ -122,30 +114,6 @@ def test_text_has_enough_contrast(scheme):
     heat = tuple(int(v) for v in re.search(r"--heat: ([\d, ]+)", block)[1].split(","))
     hottest = tuple(0.38 * h + 0.62 * p for h, p in zip(heat, colours["paper"], strict=True))
     assert contrast(colours["ink"], hottest) >= 4.5
-
-
-@pytest.fixture
-def chromium(tmp_path):
-    """`chromium(page, *flags)`: the page's DOM after loading, and what it wrote to the console."""
-    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-    if found is None and os.environ.get("HASHBENCH_REQUIRE_CHROMIUM") == "1":
-        pytest.fail("HASHBENCH_REQUIRE_CHROMIUM=1, but no chromium is on the PATH")
-    if found is None:
-        pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
-
-    def load(text, *flags):
-        path = tmp_path / "report.html"
-        path.write_text(text, encoding="utf-8")
-        command = [
-            found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-            "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-            *flags, "--dump-dom", path.as_uri(),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-    return load
 
 
 def probe(dom):

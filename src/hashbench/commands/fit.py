@@ -33,7 +33,7 @@ def fit_and_show(method: str, profile: str, settings: list[str], bits: list[int]
     `settings` are KEY=VALUE arguments of the constructor; they go over those that params.yaml has for the method.
     """
     params = load_params()
-    block = _block(method, params, profile, settings)
+    block = block_with(method, params, profile, settings)
     method_class = load_method(block.code)
     new_method = constructor(method, method_class, block)
     lengths = bits or params.profile(profile).bits
@@ -53,7 +53,7 @@ def fit_and_show(method: str, profile: str, settings: list[str], bits: list[int]
     _print(f"{method_class.title} (this run, one seed)", measured, _recorded(params, profile), profile)
 
 
-def _block(method: str, params: Params, profile: str, settings: list[str]) -> MethodParams:
+def block_with(method: str, params: Params, profile: str, settings: list[str]) -> MethodParams:
     """The method's block of params.yaml, or a new one for code that params.yaml does not know."""
     named = {**params.methods, **params.ablations}
     if method in named:

@@ -106,6 +106,7 @@ def evaluate_codes(
 def measurements(database: Codes, evaluation: Evaluation, seed: int) -> dict[str, Any]:
     """Every number of a record that follows from codes and labels; `seed` draws the bootstrap's resamples."""
     statistics = code_statistics(database)
+    ap = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
     off_diagonal = ~np.eye(database.n_bits, dtype=np.bool_)
     return {
         "k": evaluation.k,
@@ -114,8 +115,8 @@ def measurements(database: Codes, evaluation: Evaluation, seed: int) -> dict[str
         "map": evaluation.map,
         "map_optimistic": evaluation.map_optimistic,
         "map_pessimistic": evaluation.map_pessimistic,
-        "map_ci95": bootstrap_interval(np.nan_to_num(evaluation.ap), seed=seed, resamples=2000),
-        "ndcg": float(np.nanmean(evaluation.ndcg)),
+        "map_ci95": bootstrap_interval(ap, seed=seed, resamples=2000),
+        "ndcg": evaluation.mean_ndcg,
         "ranks": evaluation.ranks.tolist(),
         "precision_at": evaluation.precision_at.tolist(),
         "recall_at": evaluation.recall_at.tolist(),
