@@ -99,6 +99,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `site/`; a broken link fails."""
+    sync(session, "--group", "docs")
+    run(session, "mkdocs", "build", "--quiet")
+
+
+@nox.session
 def reproduce_table1(session: nox.Session) -> None:
     """Regenerate Table 1 of a profile: `nox -s reproduce_table1 -- --profile cpu`."""
     reproduce(session, "table1")

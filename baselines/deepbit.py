@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -88,7 +88,6 @@ class DeepBit(HeadMethod):
         assert isinstance(threshold, Threshold)
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
         views = features_of(train, "views")
-        standardise_by(features, head)
         outputs_of = head[:3]
 
         def even_and_rounded(batch: Tensor) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.losses import pairwise_cosine_error
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -66,7 +66,6 @@ class GreedyHash(HeadMethod):
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        standardise_by(features, head)
 
         def loss_terms(batch: Tensor) -> dict[str, Tensor]:
             outputs = head(features[batch])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -68,7 +68,6 @@ class MLS3RDUH(HeadMethod):
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        standardise_by(features, head)
         targets = reconstructed_similarity(
             features,
             cosine_k=max(1, int(self.cosine_neighbours * len(features))),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import binary_neuron
 from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -62,7 +62,6 @@ class SGH(HeadMethod):
         assert isinstance(head, nn.Sequential)
         standardise, encoder = head
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        standardise_by(features, head)
         features = standardise(features)
         decoder = LinearDecoder(features, n_bits, generator)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.structure import cosine_distances, half_gaussians
 from hashbench.methods.training import minimise
 from hashbench.types import Array, FitLog, TrainView
@@ -70,7 +70,6 @@ class SSDH(HeadMethod):
         """See `HeadMethod.train_network`."""
         array = np.array(features_of(train, "pooled"), dtype=np.float32)
         features, labels = torch.from_numpy(array), torch.from_numpy(pseudo_labels(array, self.alpha, self.beta))
-        standardise_by(features, head)
 
         def loss_terms(batch: Tensor) -> dict[str, Tensor]:
             return {"pairs": structure_loss(head(features[batch]), labels[batch][:, batch].float())}

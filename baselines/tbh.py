@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import binary_neuron
 from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -77,7 +77,6 @@ class TBH(HeadMethod):
         """See `HeadMethod.train_network`."""
         assert isinstance(head, nn.Sequential)
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        standardise_by(features, head)
         n_features, width = features.shape[1], self.bottleneck
         features, trunk, to_bits = head[0](features), head[1:3], head[3]
         to_bottleneck = nn.Sequential(dense(self.hidden, width, generator), nn.Sigmoid())

@@ -41,7 +41,9 @@ def pretrain(
     targets = _standardised(images)
     decoder = nn.Parameter(torch.zeros(_width(backbone), targets.shape[1]))
 
-    optimizer = torch.optim.AdamW([*backbone.parameters(), decoder], lr=how.learning_rate, weight_decay=how.weight_decay)
+    optimizer = torch.optim.AdamW(
+        [*backbone.parameters(), decoder], lr=how.learning_rate, weight_decay=how.weight_decay
+    )
     n_batches = math.ceil(len(images) / how.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, how.learning_rate, total_steps=how.epochs * n_batches, pct_start=how.warmup

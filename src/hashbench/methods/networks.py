@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of, require_bits
+from hashbench.methods.standardise import Standardise, standardise_by
 from hashbench.seeding import torch_generator
 from hashbench.types import Array, FitLog, ItemView, TrainView
 
@@ -27,8 +28,9 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
 
 
 def hash_head(n_features: int, hidden: int, n_bits: int, generator: torch.Generator) -> nn.Module:
-    """The hash head that contrastive methods share: (m, n_features) -> Linear, ReLU, Linear -> (m, n_bits)."""
+    """The hash head that contrastive methods share: standardised features -> Linear, ReLU, Linear -> (m, n_bits)."""
     return nn.Sequential(
+        Standardise(n_features),
         linear(n_features, hidden, generator),
         nn.ReLU(),
         linear(hidden, n_bits, generator),
@@ -62,11 +64,13 @@ class HeadMethod(ABC):
     def fit(self, train: TrainView, n_bits: int, seed: int) -> FitLog:
         """See `Method.fit`."""
         require_bits(n_bits)
-        for name in sorted(self.needs & {"pooled", "token_mean", "views", "view_tokens"}):
+        # Token views are too large to be looked through first; the training loop stops at a loss that is not finite.
+        for name in sorted(self.needs & {"pooled", "token_mean", "views"}):
             features_of(train, name)
         generator = torch_generator(seed)
         n_features = features_of(train, self.encodes).shape[1]
         head = self.network(n_features, n_bits, generator)
+        standardise_by(torch.from_numpy(np.array(features_of(train, self.encodes))), head)
         log = self.train_network(head.train(), train, n_bits, generator)
         self.head, self._shape = head.eval(), (n_features, n_bits)
         return log

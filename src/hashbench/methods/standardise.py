@@ -33,7 +33,7 @@ class Standardise(nn.Module):
 
 
 def standardise_by(features: Tensor, head: nn.Module) -> None:
-    """Measure the `Standardise` layer of `head` on train features (n, d)."""
+    """Measure the `Standardise` layer of `head`, if it has one, on train features (n, d)."""
     for module in head.modules():
         if isinstance(module, Standardise):
             module.measure(features)

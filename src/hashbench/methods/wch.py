@@ -17,6 +17,7 @@ from hashbench.errors import HashbenchError
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.networks import HeadMethod, linear
+from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import draw_view_pairs, minimise, two_views
 from hashbench.types import Array, FitLog, ItemView, TrainableBackbone, TrainView
 
@@ -233,6 +234,7 @@ class WCH(HeadMethod):
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
         return nn.Sequential(
+            Standardise(n_features),
             nn.LayerNorm(n_features, eps=1e-6),
             linear(n_features, self.hidden, generator),
             nn.ReLU(),
@@ -244,11 +246,14 @@ class WCH(HeadMethod):
         """See `HeadMethod`."""
         parameters = [*self._tokens.start(train), *head.parameters()]
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
+        assert isinstance(head, nn.Sequential)
+        standardise, to_bits = head[0], head[1:]
 
         def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            attended1, attended2 = self._attend(*self._tokens.draw(batch, generator))
+            tokens1, tokens2 = (standardise(tokens) for tokens in self._tokens.draw(batch, generator))
+            attended1, attended2 = self._attend(tokens1, tokens2)
             weights = self._weigh(attended1, attended2)
-            codes1, codes2 = (straight_through_sign(head(tokens.mean(dim=1))) for tokens in (attended1, attended2))
+            codes1, codes2 = (straight_through_sign(to_bits(tokens.mean(dim=1))) for tokens in (attended1, attended2))
             return {"loss": weighted_contrastive_loss(codes1, codes2, weights, self.temperature)}
 
         return minimise(

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from hashbench import store
+from hashbench.features import augment, backbones, resample, specs
+from hashbench.features import extract as extract_module
 from hashbench.features.backbones import Backbone, load_backbone
 from hashbench.features.extract import Block, extract, extract_views, feature_shapes
 from hashbench.features.specs import BackboneSpec
@@ -20,6 +22,7 @@ from hashbench.params import Params, load_params
 from hashbench.stages.command import log, run_stage
 from hashbench.stages.provide import augmentation, backbone_spec, open_dataset, views_seed, weights_path
 
+CODE = (augment, backbones, extract_module, resample, specs)
 DTYPES = {"pooled": np.float32, "token_mean": np.float32, "views": np.float32, "view_tokens": np.float16}
 
 
@@ -38,7 +41,8 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
     split, images = store.read_split(layout.split(dataset)), open_dataset(params, layout.profile, dataset)
     recipe, seed = augmentation(params, dataset), views_seed(params, dataset)
     weights = store.read_json(layout.weights_record(dataset, backbone))
-    rows_from = {"spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
+    code = store.digest_of_files([Path(str(module.__file__)) for module in CODE])
+    rows_from = {"code": code, "spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
     views_from = {**rows_from, "split": split.digest, "augmentation": recipe.model_dump(mode="json"), "seed": seed}
 
     network = load_backbone(spec, weights_path(params, layout, dataset, backbone), profile.device)

@@ -1,0 +1,26 @@
+"""What mkdocs.yml adds to the site: formulas as MathML, and a refusal of anything that comes from another host."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+LOADED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>|"""
+                    r"""<link\b(?=[^>]*\brel=["']?(?:stylesheet|preload|preconnect|icon))[^>]*\bhref=["']?(?:https?:)?//[^>]*>""")  # fmt: skip
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Browsers draw MathML by themselves; a script that typesets TeX would have to be fetched."""
+    return FORMULA.sub(lambda found: convert(unescape(found[2]), "block" if found[1] == "div" else "inline"), html)
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """The site must work on a machine without a network."""
+    if found := LOADED.search(output):
+        raise PluginError(f"{page.file.src_uri} loads something from another host: {found[0]}")
+    return output
