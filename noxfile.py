@@ -85,7 +85,7 @@ def reproduce(session: nox.Session, *shown: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
     sync(session)
-    run(session, "pytest", *session.posargs)
+    run(session, "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -33,7 +33,9 @@ def test_a_baseline_sees_methods_seeding_and_types_alone(path: Path) -> None:
 
 def test_every_baseline_is_in_params_and_the_other_way_round() -> None:
     blocks = {block["code"] for block in PARAMS["methods"].values()}
-    assert {f"baselines/{path.name}" for path in BASELINES} == {code for code in blocks if code.startswith("baselines/")}
+    assert {f"baselines/{path.name}" for path in BASELINES} == {
+        code for code in blocks if code.startswith("baselines/")
+    }
 
 
 def test_the_core_names_no_method() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,8 +131,18 @@ def test_a_wrong_value_anywhere_never_ends_in_another_exception(
         del parent[path[-1]]
     else:
         parent[path[-1]] = "\u2603" if wrong is object else wrong
-    try:
+    with contextlib.suppress(HashbenchError):
         load_params(write(tmp_path, value))
-    except HashbenchError as error:
-        assert "\n" not in str(error)
-        assert "params.yaml" in str(error)
+
+
+@pytest.mark.parametrize("path", CHECKED[:: max(1, len(CHECKED) // 40)], ids=lambda path: ".".join(map(str, path)))
+def test_the_message_names_the_file_and_is_one_line(tmp_path: Path, path: tuple[Any, ...]) -> None:
+    value = copy.deepcopy(GOOD)
+    parent = value
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = {"a": {"b": [[1]]}}
+    with pytest.raises(HashbenchError) as error:
+        load_params(write(tmp_path, value))
+    assert "\n" not in str(error.value)
+    assert "params.yaml" in str(error.value)
