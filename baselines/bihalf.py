@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from hashbench.methods.base import Paper, features_of
 from hashbench.methods.losses import pairwise_cosine_error
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise
 from hashbench.methods.training import minimise
 from hashbench.types import FitLog, TrainView
 
@@ -66,8 +65,6 @@ class BiHalf(HeadMethod):
     deviations: ClassVar[tuple[str, ...]] = (
         "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
         "that both the input and the target cosines are noisy there.",
-        "Features pass through a fixed layer that centres them and gives them unit scale; the target cosines are those "
-        "of the features as they are.",
     )
 
     def __init__(
@@ -93,7 +90,7 @@ class BiHalf(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod.network`."""
-        return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator))
+        return linear(n_features, n_bits, generator)
 
     def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
         """See `HeadMethod.train_network`."""

@@ -10,8 +10,11 @@ from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
-LOADED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>|"""
-                    r"""<link\b(?=[^>]*\brel=["']?(?:stylesheet|preload|preconnect|icon))[^>]*\bhref=["']?(?:https?:)?//[^>]*>""")  # fmt: skip
+ELSEWHERE = r"""=["']?(?:https?:)?//[^>]*>"""
+LOADED = re.compile(
+    rf"<(?:script|img|iframe|source)\b[^>]*\bsrc{ELSEWHERE}"
+    rf"|<link\b(?=[^>]*\brel=\W?(?:stylesheet|preload|preconnect|icon))[^>]*\bhref{ELSEWHERE}"
+)
 
 
 def on_page_content(html: str, **_: Any) -> str:
