@@ -102,7 +102,7 @@ def lint(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation into `site/`; a broken link fails."""
     sync(session, "--group", "docs")
-    run(session, "mkdocs", "build", "--quiet")
+    run(session, "mkdocs", "build")
 
 
 @nox.session

@@ -47,8 +47,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["methods"]["nsh"]["epochs"]["value"] = 1
     params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
     for backbone in params["backbones"].values():
-        backbone["pretraining"]["epochs"] = 1
+        backbone["weights"]["epochs"] = 1
     params["ablations"] = {}
+    params["claims"] = [{"winners": ["nsh"], "losers": ["lsh"]}]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     dvc(folder, "init", "--no-scm")
     dvc(folder, "repro")

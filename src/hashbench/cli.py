@@ -42,9 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("fit", "fit a method on a profile's features and print its row; METHOD may be your own file")
     sub.add_argument("method", metavar="METHOD", help="a name of params.yaml, a Python file, or package.module:Class")
-    sub.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="a constructor argument"
-    )
+    sub.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a constructor argument")
     sub.add_argument("--bits", type=whole_number, action="append", help="code length (default: those of the profile)")
 
     sub = add("validate", "try hyperparameters of a method on held-out train rows, never on query rows")

@@ -20,8 +20,9 @@ from hashbench.methods.registry import load_method
 from hashbench.params import load_params
 from hashbench.progress import track
 from hashbench.seeding import numpy_generator, run_seed
-from hashbench.stages.fit import constructor, use_one_core
+from hashbench.stages.fit import constructor
 from hashbench.stages.provide import Features, open_features
+from hashbench.stages.side_by_side import use_one_core
 from hashbench.types import Array, Split, TrainView
 
 HELD_OUT = 10

@@ -5,6 +5,8 @@ A backbone that is trained here is trained on the train rows of the data set tha
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from hashbench import store
@@ -16,26 +18,32 @@ from hashbench.params import Params, load_params
 from hashbench.seeding import run_seed
 from hashbench.stages.command import log, run_stage
 from hashbench.stages.provide import augmentation, backbone_spec, open_dataset
+from hashbench.stages.side_by_side import run_side_by_side
 
 
 def main(profile: str) -> None:
     """Leave a weights record, and trained weights, for each data set and backbone of `profile`."""
+    chosen = load_params().profile(profile)
+    pairs = [(dataset, backbone) for backbone in chosen.backbones for dataset in chosen.datasets]
+    for _ in run_side_by_side(partial(make_ready, profile), pairs):
+        pass
+
+
+def make_ready(profile: str, pair: tuple[str, str]) -> None:
+    """Train or find the weights of one (data set, backbone)."""
+    dataset, backbone = pair
     params, layout = load_params(), Layout(profile)
-    for backbone in params.profile(profile).backbones:
-        spec = backbone_spec(params, backbone)
-        for dataset in params.profile(profile).datasets:
-            if isinstance(spec.weights, Pretraining):
-                train(params, layout, dataset, backbone, spec)
-            else:
-                path = published_weights(spec.weights)
-                store.write_json(
-                    layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)}
-                )
-                log.info("%s: weights %s verified", spec.title, path.name)
+    spec = backbone_spec(params, backbone)
+    if isinstance(spec.weights, Pretraining):
+        train(params, layout, dataset, backbone, spec)
+        return
+    path = published_weights(spec.weights)
+    store.write_json(layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)})
+    log.info("%s: weights %s verified", spec.title, path.name)
 
 
 def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: BackboneSpec) -> None:
-    """Train a backbone on the train rows of `dataset`, unless that was done by the same code, numbers and rows."""
+    """Train a backbone on the train rows of `dataset`, without their labels."""
     split, recipe = store.read_split(layout.split(dataset)), augmentation(params, dataset)
     seed = run_seed(params.base_seed, "pretrain", dataset, backbone)
     made_from = {

@@ -8,11 +8,8 @@ one cell, and makes the bits independent of how many cores there are.
 from __future__ import annotations
 
 import inspect
-import multiprocessing
-import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
@@ -27,8 +24,9 @@ from hashbench.methods.registry import code_files, load_method
 from hashbench.params import MethodParams, did_you_mean, load_params
 from hashbench.progress import track
 from hashbench.stages.command import log, run_stage
-from hashbench.stages.machine import cores, device_name, versions
+from hashbench.stages.machine import device_name, versions
 from hashbench.stages.provide import Features, open_features
+from hashbench.stages.side_by_side import run_side_by_side
 from hashbench.types import Array, Codes
 
 ROWS_AT_ONCE = 8192
@@ -45,39 +43,6 @@ def main(profile: str, method: str) -> None:
     for _ in track(run_side_by_side(fitter.fit, stale), f"fit {method}", total=len(stale)):
         pass
     log.info("fit %s: %d cells fitted, %d kept", method, len(stale), len(cells) - len(stale))
-
-
-def run_side_by_side(work: Callable[[Cell], None], cells: list[Cell]) -> Iterator[Cell]:
-    """Do `work` for every cell in as many processes as there are cores; yield each cell when it is finished.
-
-    Raises the first error, after the cells that were under way have ended.
-    """
-    workers = min(cores(), len(cells))
-    if not workers:
-        return
-    # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
-        futures = {pool.submit(work, cell): cell for cell in cells}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def use_one_core() -> None:
-    """Let this process compute on one core, with algorithms that give the same bits every time."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 @dataclass(frozen=True)
@@ -123,8 +88,10 @@ class Fitter:
         }
 
     def is_up_to_date(self, cell: Cell) -> bool:
-        """Whether undamaged codes are there that were made from the same."""
-        return store.is_whole(self.layout.codes(cell), fingerprint=store.digest_of(self.made_from(cell)))
+        """Whether an undamaged model and undamaged codes are there that were made from the same."""
+        fingerprint = store.digest_of(self.made_from(cell))
+        files = (self.layout.model(cell), self.layout.codes(cell))
+        return all(store.is_whole(path, fingerprint=fingerprint) for path in files)
 
     def fit(self, cell: Cell) -> None:
         """Fit one cell, encode queries and database, and write model and codes."""

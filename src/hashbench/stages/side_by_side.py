@@ -1,0 +1,48 @@
+"""Work on several cores: one process a core, one core a process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeVar
+
+from hashbench.stages.machine import cores
+
+_Item = TypeVar("_Item")
+
+
+def run_side_by_side(work: Callable[[_Item], None], items: Sequence[_Item]) -> Iterator[_Item]:
+    """Do `work` for every item in as many processes as there are cores; yield each item when it is finished.
+
+    Raises the first error, after the items that were under way have ended.
+    """
+    workers = min(cores(), len(items))
+    if not workers:
+        return
+    # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
+        futures = {pool.submit(work, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def use_one_core() -> None:
+    """Let this process compute on one core, with algorithms that give the same bits every time."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for what is imported later
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True, warn_only=True)
