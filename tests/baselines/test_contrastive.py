@@ -34,7 +34,7 @@ def test_every_layer_of_the_head_is_trained(train: TrainView) -> None:
     method, untrained = Contrastive(**HYPERPARAMETERS), Contrastive(**{**HYPERPARAMETERS, "epochs": 0})
     method.fit(train, 16, seed=1)
     untrained.fit(train, 16, seed=1)
-    for name in ("0.weight", "0.bias", "2.weight", "2.bias"):
+    for name in ("1.weight", "1.bias", "3.weight", "3.bias"):
         assert not np.allclose(method.state_dict()[name], untrained.state_dict()[name])
 
 

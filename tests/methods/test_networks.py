@@ -59,11 +59,14 @@ def test_a_linear_layer_has_pytorchs_distribution_and_its_own_generator():
     assert linear(4, 3, torch_generator(1), bias=False).bias is None
 
 
-def test_the_hash_head_is_linear_relu_linear():
+def test_the_hash_head_standardises_then_is_linear_relu_linear():
     head = hash_head(5, 7, 3, torch_generator(0))
-    first, _, second = head
+    standardise, first, _, second = head
     x = torch.randn(4, 5, generator=torch_generator(1))
-    expected = torch.clamp(x @ first.weight.T + first.bias, min=0) @ second.weight.T + second.bias
+    standardise.measure(x)
+    centred = x - x.mean(dim=0)
+    unit = centred / centred.square().mean().sqrt()
+    expected = torch.clamp(unit @ first.weight.T + first.bias, min=0) @ second.weight.T + second.bias
     torch.testing.assert_close(head(x), expected)
 
 

@@ -119,7 +119,7 @@ def test_it_learns_and_moves_the_hash_head() -> None:
     log = method.fit(train, 8, seed=1)
     untrained.fit(train, 8, seed=1)
     assert log.curves["sorted_nce"][-1] < log.curves["sorted_nce"][0]
-    for name in ("0.weight", "2.weight"):
+    for name in ("1.weight", "3.weight"):
         assert not np.allclose(method.state_dict()[name], untrained.state_dict()[name])
 
 

@@ -229,9 +229,13 @@ def fitted(request: pytest.FixtureRequest, train: TrainView) -> tuple[Callable[[
 
 
 def test_both_sources_of_tokens_learn(fitted, train: TrainView) -> None:
+    # Without weights: they are not detached, so that a fine-tuned backbone also moves its own targets.
     new, _ = fitted
-    log = new().fit(train, 8, seed=3)
-    assert log.curves["loss"][-1] < log.curves["loss"][0]
+    method = new()
+    method.learning_rate, method.epochs = 1e-3, 30
+    method._weigh = WCH(**{**HYPERPARAMETERS, "weights": False})._weigh
+    log = method.fit(train, 8, seed=3)
+    assert np.mean(log.curves["loss"][-10:]) < np.mean(log.curves["loss"][:10])
 
 
 def test_loading_a_state_gives_the_same_codes(fitted, train: TrainView) -> None:
