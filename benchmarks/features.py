@@ -2,10 +2,10 @@
 
     python benchmarks/features.py
 
-Writes results/bench/features.json and .md. Extraction from JPEG files in memory is compared with a bare loop of the same
-network over pictures that are already decoded, resized and normalised; augmentation with kornia's and torchvision's.
-The runs that are compared take turns, and the best of several counts. The weights are random: speed does not depend on
-them. Takes one to two minutes.
+Writes results/bench/features.json and .md. Extraction from JPEG files in memory is compared with a bare loop of the
+same network over pictures that are already decoded, resized and normalised; augmentation with kornia's and
+torchvision's. The runs that are compared take turns, and the best of several counts. The weights are random: speed
+does not depend on them. Takes one to two minutes.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ def as_markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Speed of feature extraction and augmentation",
         "",
-        f"{where['cores']} cores ({where['capability']}); {where['system']}; Python {where['python']}, {packages}; load "
-        f"average at the start {where['load_average_at_start']}. Best of {REPEATS} runs each, taking turns, in ms an "
+        f"{where['cores']} cores ({where['capability']}); {where['system']}; Python {where['python']}, {packages}; "
+        f"load average at the start {where['load_average_at_start']}. Best of {REPEATS} runs each, taking turns, in ms an "
         "image. Made by `python benchmarks/features.py`.",
         "",
         f"## EfficientNet-Lite0, 32 → {SIZE} px, JPEG in memory",

@@ -19,7 +19,8 @@ LOADED = re.compile(
 
 def on_page_content(html: str, **_: Any) -> str:
     """Browsers draw MathML by themselves; a script that typesets TeX would have to be fetched."""
-    return FORMULA.sub(lambda found: convert(unescape(found[2]), "block" if found[1] == "div" else "inline"), html)
+    display = {"span": "inline", "div": "block"}
+    return FORMULA.sub(lambda found: convert(unescape(found[2]), display=display[found[1]]), html)
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
