@@ -188,8 +188,8 @@ def as_markdown(result: dict[str, Any]) -> str:
         "# Speed of feature extraction and augmentation",
         "",
         f"{where['cores']} cores ({where['capability']}); {where['system']}; Python {where['python']}, {packages}; "
-        f"load average at the start {where['load_average_at_start']}. Best of {REPEATS} runs each, taking turns, in ms an "
-        "image. Made by `python benchmarks/features.py`.",
+        f"load average at the start {where['load_average_at_start']}. Best of {REPEATS} runs each, taking turns, in ms "
+        "an image. Made by `python benchmarks/features.py`.",
         "",
         f"## EfficientNet-Lite0, 32 → {SIZE} px, JPEG in memory",
         "",
