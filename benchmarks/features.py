@@ -4,8 +4,9 @@
 
 Writes results/bench/features.json and .md. Extraction from JPEG files in memory is compared with a bare loop of the
 same network over pictures that are already decoded, resized and normalised; augmentation with kornia's and
-torchvision's. The runs that are compared take turns, and the best of several counts. The weights are random: speed
-does not depend on them. Takes one to two minutes.
+torchvision's. The runs that are compared take turns, and the best of several counts. On one core seconds are
+those of the processor, which others on the machine hardly disturb; on all cores they are those of the clock. The
+weights are random: speed does not depend on them. Takes one to two minutes.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from hashbench.features.extract import extract, extract_views
 from hashbench.features.specs import Augmentation, BackboneSpec
 
 OUT = Path("results/bench")
-N_IMAGES = 768
+N_IMAGES = 384
 BATCH = 16
 SIZE = 128
-REPEATS = 4
+REPEATS = 3
 GOAL_RATIO = 0.9
 GOAL_MINUTES = 12.0
 
@@ -87,18 +88,24 @@ def decode(file: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
-def take_turns(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The shortest of `repeats` runs of each, in seconds, one after the other in every round."""
+def take_turns(works: dict[str, Callable[[], Any]], cores: int) -> dict[str, float]:
+    """The shortest of several runs of each after one to warm up, in seconds, one after the other in every round."""
+    clock = time.process_time if cores == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        for _ in range(REPEATS + 1):
+            for name, work in works.items():
+                start = clock()
+                work()
+                seconds[name].append(clock() - start)
+    finally:
+        torch.set_num_threads(before)
     return {name: min(measured[1:]) for name, measured in seconds.items()}
 
 
-def measure_extraction(precision: str) -> dict[str, float]:
+def measure_extraction(precision: str, cores: int) -> dict[str, float]:
     """Milliseconds an image of extraction (from JPEG), of augmented views, and of bare loops of the same network."""
     network, files, rows = backbone(precision), jpeg_files(N_IMAGES), np.arange(N_IMAGES)
 
@@ -117,7 +124,7 @@ def measure_extraction(precision: str) -> dict[str, float]:
         "extract": lambda: list(extract(network, read, rows)),
         "extract_views": lambda: list(extract_views(network, read, rows, RECIPE, 1, seed=0)),
     }
-    return {name: 1000 * seconds / N_IMAGES for name, seconds in take_turns(works, REPEATS).items()}
+    return {name: 1000 * seconds / N_IMAGES for name, seconds in take_turns(works, cores).items()}
 
 
 def measure_augmentation() -> dict[str, float]:
@@ -160,12 +167,7 @@ def measure_augmentation() -> dict[str, float]:
             in_torchvision(image.float().div(255).clamp(0, 1))
 
     works = {"hashbench": by_hashbench, "kornia": by_kornia, "torchvision v2": by_torchvision}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return {name: 1000 * seconds / len(rows) for name, seconds in take_turns(works, REPEATS).items()}
-    finally:
-        torch.set_num_threads(threads)
+    return {name: 1000 * seconds / len(rows) for name, seconds in take_turns(works, 1).items()}
 
 
 def machine() -> dict[str, Any]:
@@ -193,13 +195,13 @@ def as_markdown(result: dict[str, Any]) -> str:
         "",
         f"## EfficientNet-Lite0, 32 → {SIZE} px, JPEG in memory",
         "",
-        "| precision | bare loop | extract | ratio | extract_views | 60,000 images |",
+        "| precision, cores | bare loop | extract | ratio | extract_views | 60,000 images |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for precision, row in result["extraction"].items():
+    for name, row in result["extraction"].items():
         ms = row["milliseconds"]
         lines.append(
-            f"| {precision} | {ms['bare loop']:.2f} | {ms['extract']:.2f} | {row['ratio']:.2f} "
+            f"| {name} | {ms['bare loop']:.2f} | {ms['extract']:.2f} | {row['ratio']:.2f} "
             f"| {ms['extract_views']:.2f} | {row['minutes_60000']:.1f} min |"
         )
     lines += ["", "The ratio is the bare loop's time over extraction's: 1 means that decoding costs nothing.", ""]
@@ -212,14 +214,16 @@ def as_markdown(result: dict[str, Any]) -> str:
 def main() -> None:
     """Measure, print and write."""
     where, extraction = machine(), {}
-    for precision in ("fp32", "bf16"):
-        ms = measure_extraction(precision)
+    for precision, cores in (("fp32", 1), ("fp32", where["cores"]), ("bf16", where["cores"])):
+        ms = measure_extraction(precision, cores)
         ratio, minutes = ms["bare loop"] / ms["extract"], ms["extract"] * 60_000 / 1000 / 60
-        extraction[precision] = {"milliseconds": ms, "ratio": ratio, "minutes_60000": minutes}
+        extraction[f"{precision}, {cores}"] = {"milliseconds": ms, "ratio": ratio, "minutes_60000": minutes}
+    one_core, all_cores = list(extraction.values())[:2]
     goals = {
-        f"fp32 extraction reaches {GOAL_RATIO} of the bare loop's throughput": extraction["fp32"]["ratio"]
+        f"fp32 extraction reaches {GOAL_RATIO} of the bare loop's throughput on one core": one_core["ratio"]
         >= GOAL_RATIO,
-        f"60,000 images in fp32 within {GOAL_MINUTES:.0f} min": extraction["fp32"]["minutes_60000"] <= GOAL_MINUTES,
+        f"the same on {where['cores']} cores": all_cores["ratio"] >= GOAL_RATIO,
+        f"60,000 images in fp32 within {GOAL_MINUTES:.0f} min": all_cores["minutes_60000"] <= GOAL_MINUTES,
     }
     result = {"machine": where, "extraction": extraction, "goals": goals, "augmentation": measure_augmentation()}
     OUT.mkdir(parents=True, exist_ok=True)
