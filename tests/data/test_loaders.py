@@ -141,7 +141,7 @@ def test_cifar10_names_a_batch_that_is_missing(publish, source, cifar):
 
 def idx(values: np.ndarray) -> bytes:
     header = bytes([0, 0, 8, values.ndim]) + b"".join(struct.pack(">I", length) for length in values.shape)
-    return gzip.compress(header + values.astype(np.uint8).tobytes())
+    return gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0)
 
 
 def test_fashion_mnist(publish, source):
@@ -155,7 +155,7 @@ def test_fashion_mnist(publish, source):
 
 
 @pytest.mark.parametrize(
-    "damaged", [b"", b"no gzip", gzip.compress(b"\0\0\x08"), gzip.compress(b"\0\0\x0d\x01\0\0\0\1a")]
+    "damaged", [b"", b"no gzip", gzip.compress(b"\0\0\x08", mtime=0), gzip.compress(b"\0\0\x0d\x01\0\0\0\1a", mtime=0)]
 )
 def test_fashion_mnist_names_a_damaged_file(publish, source, damaged):
     good = idx(np.zeros((1, 28, 28)))
