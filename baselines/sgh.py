@@ -61,6 +61,7 @@ class SGH(HeadMethod):
         """See `HeadMethod.train_network`."""
         assert isinstance(head, nn.Sequential)
         standardise, encoder = head
+        assert isinstance(encoder, nn.Linear)
         features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
         features = standardise(features)
         decoder = LinearDecoder(features, n_bits, generator)
