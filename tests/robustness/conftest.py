@@ -1,0 +1,149 @@
+"""What the robustness tests share; README.md says how they are made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hashbench import store
+from hashbench.stages.machine import device_name, versions
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = os.environ.get("HASHBENCH_ROBUSTNESS") == "long"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def long() -> bool:
+    """Whether the full number of cases is asked for."""
+    return LONG
+
+
+@pytest.fixture
+def figures() -> Iterator[Callable[..., None]]:
+    """Keep what a long form measured; in the short form do nothing."""
+    start = time.monotonic()
+
+    def write(
+        name: str, *, title: str, says: str, figures: Mapping[str, float | str], remarks: Sequence[str] = ()
+    ) -> None:
+        if LONG:
+            said = {"title": title, "says": says, "figures": dict(figures), "remarks": list(remarks)}
+            ran = {"seconds": round(time.monotonic() - start), "machine": device_name(), "versions": versions()}
+            store.write_json(ROOT / "results" / "robustness" / f"{name}.json", {**said, **ran})
+
+    yield write
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Callable[..., Path]:
+    """Makes a small checkout without results: `checkout(folder, ["nsh", "lsh"], bits=[16])`."""
+    return make_checkout
+
+
+def make_checkout(
+    folder: Path,
+    methods: Sequence[str],
+    *,
+    datasets: Sequence[str] = ("digits",),
+    bits: Sequence[int] = (16,),
+    seeds: Sequence[int] = (0,),
+    views: int = 2,
+    epochs: int = 1,
+) -> Path:
+    """Copy the code into `folder` with a profile `quick` of these methods, at `epochs` for all that is trained."""
+    for name in ("src", "baselines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "results").mkdir()
+    shutil.copy(ROOT / "results" / "published.csv", folder / "results")
+    (folder / "params.yaml").write_text(
+        yaml.safe_dump(small_params(methods, datasets, bits, seeds, views, epochs), sort_keys=False)
+    )
+    run(folder, "dvc", "init", "--no-scm")
+    return folder
+
+
+def small_params(
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    bits: Sequence[int],
+    seeds: Sequence[int],
+    views: int,
+    epochs: int,
+) -> dict[str, Any]:
+    """params.yaml with one small profile, `quick`."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    quick = params["profiles"]["quick"]
+    quick.update(datasets=list(datasets), bits=list(bits), seeds=list(seeds), views=views, overrides={})
+    params["profiles"] = {"quick": quick}
+    params["methods"] = {name: params["methods"][name] for name in methods}
+    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
+    for block in params["methods"].values():
+        if "epochs" in block:
+            block["epochs"]["value"] = epochs
+    for block in params["backbones"].values():
+        block["weights"]["epochs"] = epochs
+    params["ablations"] = {}
+    params["claims"] = []
+    return params
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """The variables with which a command runs in `folder` and finds the code there."""
+    return {
+        **os.environ,
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONPATH": str(folder / "src"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "200",
+        **more,
+    }
+
+
+def run(folder: Path, *command: str, status: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder`, with more variables; it must end with `status` (None: any)."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder, **more),
+        capture_output=True,
+        text=True,
+        timeout=3600 if LONG else 280,
+        check=False,
+    )
+    assert status is None or done.returncode == status, (
+        f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+    )
+    return done
+
+
+@pytest.fixture(scope="session")
+def dvc() -> Run:
+    """`dvc(folder, "repro")`: run dvc in a checkout; keywords are more variables, `status` what it must end with."""
+
+    def call(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return run(folder, "dvc", *arguments, **more)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def stage() -> Run:
+    """`stage(folder, "fit", "quick", "lsh")`: run one stage in a checkout, as dvc does."""
+
+    def call(folder: Path, name: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return run(folder, "python", "-m", f"hashbench.stages.{name}", *arguments, **more)
+
+    return call
