@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import os
 
 import numpy as np
@@ -204,7 +203,6 @@ def test_a_split_comes_back_and_a_forged_one_is_found(tmp_path):
     for part in ("query", "database", "train", "labels"):
         assert np.array_equal(getattr(read, part), getattr(split, part))
         assert getattr(read, part).dtype == getattr(split, part).dtype
-    sidecar = json.loads(store.sidecar(path).read_text())
-    store.write_json(store.sidecar(path), {**sidecar, "digest": "0" * 12})
+    store.write_sealed(store.sidecar(path), {"sha256": store.sha256_of(path), **store.about(path), "digest": "0" * 12})
     with pytest.raises(HashbenchError, match="digest"):
         store.read_split(path)

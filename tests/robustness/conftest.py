@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def long() -> bool:
 
 
 @pytest.fixture
-def figures() -> Iterator[Callable[..., None]]:
+def figures() -> Callable[..., None]:
     """Keep what a long form measured; in the short form do nothing."""
     start = time.monotonic()
 
@@ -42,7 +42,7 @@ def figures() -> Iterator[Callable[..., None]]:
             ran = {"seconds": round(time.monotonic() - start), "machine": device_name(), "versions": versions()}
             store.write_json(ROOT / "results" / "robustness" / f"{name}.json", {**said, **ran})
 
-    yield write
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,13 @@ A backbone that is trained here is trained on the train rows of the data set tha
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from hashbench import store
+from hashbench.features import augment, backbones, resample, specs
+from hashbench.features import pretrain as pretrain_module
 from hashbench.features.backbones import published_weights
 from hashbench.features.pretrain import pretrain
 from hashbench.features.specs import BackboneSpec, Pretraining
@@ -19,6 +22,8 @@ from hashbench.seeding import run_seed
 from hashbench.stages.command import log, run_stage
 from hashbench.stages.provide import augmentation, backbone_spec, open_dataset
 from hashbench.stages.side_by_side import run_side_by_side
+
+CODE = (augment, backbones, pretrain_module, resample, specs)
 
 
 def main(profile: str) -> None:
@@ -38,7 +43,7 @@ def make_ready(profile: str, pair: tuple[str, str]) -> None:
         train(params, layout, dataset, backbone, spec)
         return
     path = published_weights(spec.weights)
-    store.write_json(layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)})
+    record_weights(layout, dataset, backbone, path)
     log.info("%s: weights %s verified", spec.title, path.name)
 
 
@@ -47,17 +52,26 @@ def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: Bac
     split, recipe = store.read_split(layout.split(dataset)), augmentation(params, dataset)
     seed = run_seed(params.base_seed, "pretrain", dataset, backbone)
     made_from = {
+        "code": store.digest_of_files([Path(str(module.__file__)) for module in CODE]),
         "spec": spec.model_dump(mode="json"),
         "augmentation": recipe.model_dump(mode="json"),
         "split": split.digest,
         "seed": seed,
     }
-    images = np.stack(list(open_dataset(params, layout.profile, dataset).read(split.train)))
-    state, _ = pretrain(spec, images, split.train, recipe, seed)
     path = layout.trained_weights(dataset, backbone)
-    store.write_tensors(path, state, made_from)
-    store.write_json(layout.weights_record(dataset, backbone), {"file": path.name, "sha256": store.sha256_of(path)})
-    log.info("%s: trained without labels on %d images of %s", spec.title, len(split.train), dataset)
+    if not store.is_whole(path, **made_from):
+        images = np.stack(list(open_dataset(params, layout.profile, dataset).read(split.train)))
+        state, _ = pretrain(spec, images, split.train, recipe, seed)
+        store.write_tensors(path, state, made_from)
+        log.info("%s: trained without labels on %d images of %s", spec.title, len(split.train), dataset)
+    record_weights(layout, dataset, backbone, path)
+
+
+def record_weights(layout: Layout, dataset: str, backbone: str, path: Path) -> None:
+    """Write down which weights a run's backbone has."""
+    record = layout.weights_record(dataset, backbone)
+    store.warn_of_damage(record)
+    store.write_sealed(record, {"file": path.name, "sha256": store.sha256_of(path)})
 
 
 if __name__ == "__main__":

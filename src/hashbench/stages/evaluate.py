@@ -69,21 +69,23 @@ def evaluate_cell(cell: Cell, params: Params, layout: Layout, split: Split, rule
     if not record_is_whole:
         numbers = measurements(codes[1], evaluation, said["made_from"]["seed"])
         record = make_record(cell, params, layout, split, said, numbers, seconds, program)
-        store.write_json(record_path, record.model_dump(mode="json"))
+        store.write_sealed(record_path, record.model_dump(mode="json"))
     return True
 
 
 def _is_record_of(path: Path, program: str, codes_sha256: str) -> bool:
-    if not path.is_file():
+    """Whether an undamaged record lies at `path` that was made by `program` from these codes."""
+    try:
+        record = RunRecord.model_validate(store.read_sealed_if_whole(path))
+    except ValidationError:  # none, or one of another version
         return False
-    record = read_record(path)
-    return record.program_digest == program and record.codes_sha256 == codes_sha256
+    return (record.program_digest, record.codes_sha256) == (program, codes_sha256)
 
 
 def read_record(path: Path) -> RunRecord:
     """A run record. Raises HashbenchError where it is no valid one."""
     try:
-        return RunRecord.model_validate(store.read_json(path))
+        return RunRecord.model_validate(store.read_sealed(path))
     except ValidationError as error:
         raise HashbenchError(f"{path}: {first_error(error)}; delete the file and run `dvc repro`") from None
 
@@ -145,7 +147,7 @@ def make_record(
     program: str,
 ) -> RunRecord:
     """A cell's numbers with all that made them; `said` is what the fit stage wrote beside the codes."""
-    features = store.read_json(layout.features_record(cell.dataset, cell.backbone))
+    features = store.read_sealed(layout.features_record(cell.dataset, cell.backbone))
     return RunRecord(
         profile=layout.profile,
         dataset=cell.dataset,

@@ -40,7 +40,7 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
     profile, folder = params.profile(layout.profile), layout.features(dataset, backbone)
     split, images = store.read_split(layout.split(dataset)), open_dataset(params, layout.profile, dataset)
     recipe, seed = augmentation(params, dataset), views_seed(params, dataset)
-    weights = store.read_json(layout.weights_record(dataset, backbone))
+    weights = store.read_sealed(layout.weights_record(dataset, backbone))
     code = store.digest_of_files([Path(str(module.__file__)) for module in CODE])
     rows_from = {"code": code, "spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
     views_from = {**rows_from, "split": split.digest, "augmentation": recipe.model_dump(mode="json"), "seed": seed}
@@ -60,7 +60,8 @@ def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spe
     )
     written |= write_blocks(folder, per_row, len(rows), rows_from, network, row_blocks)
     digest = store.digest_of(written)
-    store.write_json(layout.features_record(dataset, backbone), {"title": spec.title, "digest": digest})
+    store.warn_of_damage(layout.features_record(dataset, backbone))
+    store.write_sealed(layout.features_record(dataset, backbone), {"title": spec.title, "digest": digest})
     log.info("%s by %s: features of %d rows and %d views, digest %s", dataset, spec.title, len(rows), n_views, digest)
 
 
@@ -72,14 +73,15 @@ def write_blocks(
     network: Backbone,
     blocks: Callable[[int], Iterator[Block]],
 ) -> dict[str, str]:
-    """Write the arrays `names` of n positions from `blocks`, from where all of them are on disk; their sha256."""
+    """Write those of the arrays `names` of n positions that are not whole, from where their blocks end; their sha256."""
     paths = {name: folder / f"{name}.npy" for name in names}
     made = store.digest_of(made_from)
-    if not all(store.is_whole(path, made_from=made) for path in paths.values()):
+    missing = {name: path for name, path in paths.items() if not store.is_whole(path, made_from=made)}
+    if missing:
         shapes = feature_shapes(network)
         builders = {
             name: store.ArrayBuilder(path, (n, *shapes[name]), DTYPES[name], {"made_from": made})
-            for name, path in paths.items()
+            for name, path in missing.items()
         }
         start = min(builder.done for builder in builders.values())
         for builder in builders.values():

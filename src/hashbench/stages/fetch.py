@@ -26,6 +26,7 @@ def prepare(name: str, block: DatasetParams, layout: Layout) -> None:
     """Load one data set from its files and write it to the profile's artefacts."""
     dataset = load_dataset(block.kind, source_of(name, block), block.load_options)
     folder = layout.dataset(name)
+    store.warn_of_damage(folder / "images.npy", folder / "labels.safetensors")
     paths = None
     if isinstance(dataset.images, np.ndarray):
         store.write_array(folder / "images.npy", dataset.images, {})

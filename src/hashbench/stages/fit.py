@@ -82,7 +82,7 @@ class Fitter:
             "code": self.code_digest,
             "hyperparameters": {name: entry.value for name, entry in self.block.hyperparameters.items()},
             "split": store.about(layout.split(cell.dataset))["digest"],
-            "features": store.read_json(layout.features_record(cell.dataset, cell.backbone))["digest"],
+            "features": store.read_sealed(layout.features_record(cell.dataset, cell.backbone))["digest"],
             "bits": cell.bits,
             "seed": cell.derived_seed(self.base_seed),
         }

@@ -124,7 +124,9 @@ def weights_path(params: Params, layout: Layout, dataset: str, backbone: str) ->
 
     weights = backbone_spec(params, backbone).weights
     if isinstance(weights, Pretraining):
-        return layout.trained_weights(dataset, backbone)
+        path = layout.trained_weights(dataset, backbone)
+        store.check(path)
+        return path
     return published_weights(weights)
 
 

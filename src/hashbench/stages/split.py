@@ -16,6 +16,7 @@ def main(profile: str) -> None:
     params, layout = load_params(), Layout(profile)
     for name in params.profile(profile).datasets:
         chosen = params.datasets[name].protocol
+        store.warn_of_damage(layout.split(name))
         split = protocol(chosen)(open_dataset(params, profile, name), run_seed(params.base_seed, chosen))
         store.write_split(layout.split(name), split)
         log.info(
