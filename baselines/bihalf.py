@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.losses import pairwise_cosine_error
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 class _BiHalfLayer(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, outputs: Tensor, gamma: float) -> Tensor:
+    def forward(outputs: Tensor, gamma: float) -> Tensor:
         upper = outputs.argsort(dim=0, descending=True, stable=True)[: len(outputs) // 2]
-        codes = torch.full_like(outputs, -1).scatter_(0, upper, 1)
-        ctx.save_for_backward(outputs, codes)
-        ctx.gamma = gamma
-        return codes
+        return torch.full_like(outputs, -1).scatter(0, upper, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.gamma = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
@@ -92,24 +97,32 @@ class BiHalf(HeadMethod):
         """See `HeadMethod.network`."""
         return linear(n_features, n_bits, generator)
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        features = train_rows(train, "pooled")
 
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            codes = bi_half(head(features[batch]), self.gamma)
-            return {"similarity": pairwise_cosine_error(codes, features[batch])}
+        def loss_terms(rows: Tensor) -> dict[str, Tensor]:
+            return {"similarity": pairwise_cosine_error(bi_half(head(rows), self.gamma), rows)}
 
-        optimizer = torch.optim.SGD(
-            head.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        recipe = Recipe(
+            "sgd",
+            self.learning_rate,
+            self.batch_size,
+            self.epochs,
+            schedule="step",
+            decay=self.decay,
+            decay_epochs=self.decay_epochs,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
         )
-        return minimise(
+        yield Training(
+            head,
+            lambda batch: (features[batch],),
             loss_terms,
-            optimizer,
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            scheduler=torch.optim.lr_scheduler.StepLR(optimizer, self.decay_epochs, self.decay),
-            description=self.title,
+            len(features),
+            recipe,
+            generator,
+            f"{self.title} {n_bits} bits",
         )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.losses import nt_xent
 from hashbench.methods.networks import HeadMethod, hash_head
-from hashbench.methods.training import minimise, two_views
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews
+from hashbench.types import TrainView
 
 _EPSILON = 1e-8
 
@@ -87,20 +88,21 @@ class CIBHash(HeadMethod):
         """See `HeadMethod`."""
         return hash_head(n_features, self.hidden, n_bits, generator)
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        views = features_of(train, "views")
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        views = StoredViews(train, "views")
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            first, second = two_views(views, batch, generator)
+        def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             return cibhash_terms(head(first), head(second), self.temperature, self.bottleneck)
 
-        return minimise(
+        yield Training(
+            head,
+            lambda batch: views.two(batch, generator),
             loss_terms,
-            torch.optim.Adam(head.parameters(), lr=self.learning_rate),
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=f"{self.title} {n_bits} bits",
+            len(train),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs),
+            generator,
+            f"{self.title} {n_bits} bits",
         )

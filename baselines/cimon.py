@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +12,13 @@ from scipy.stats import norm  # type: ignore[import-untyped]
 from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.losses import nt_xent
 from hashbench.methods.networks import HeadMethod, hash_head
 from hashbench.methods.structure import cosine_distances, half_gaussians
-from hashbench.methods.training import minimise, two_views
-from hashbench.types import Array, FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews
+from hashbench.types import Array, TrainView
 
 
 def confidence(distances: Array, threshold: float) -> Array:
@@ -118,32 +119,34 @@ class CIMON(HeadMethod):
         """See `HeadMethod`."""
         return nn.Sequential(hash_head(n_features, self.hidden, n_bits, generator), nn.Tanh())
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        views = features_of(train, "views")
-        of_all = two_views(views, torch.arange(len(train)), generator)
-        guides = [self._guide(view.numpy(), generator) for view in of_all]
-        optimizer = torch.optim.SGD(
-            head.parameters(), lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
-        )
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        views = StoredViews(train, "views")
+        of_all = views.two(torch.arange(len(train)), generator)
+        guides = [self._guide(view.cpu().numpy(), generator).to(view.device) for view in of_all]
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            outputs = [head(view) for view in two_views(views, batch, generator)]
-            guided = [guided_loss(output, guide[batch][:, batch]) for output in outputs for guide in guides]
+        def draw(batch: Tensor) -> tuple[Tensor, ...]:
+            return *views.two(batch, generator), *(guide[batch][:, batch] for guide in guides)
+
+        def loss_terms(first: Tensor, second: Tensor, guide1: Tensor, guide2: Tensor) -> Mapping[str, Tensor]:
+            outputs = head(first), head(second)
+            guided = [guided_loss(output, guide) for output in outputs for guide in (guide1, guide2)]
             return {
                 "guided": torch.stack(guided).sum(),
-                "contrastive": self.contrast * nt_xent(outputs[0], outputs[1], self.temperature),
+                "contrastive": self.contrast * nt_xent(*outputs, self.temperature),
             }
 
-        return minimise(
-            loss_terms,
-            optimizer,
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=f"{self.title} {n_bits} bits",
+        recipe = Recipe(
+            "sgd",
+            self.learning_rate,
+            self.batch_size,
+            self.epochs,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
         )
+        yield Training(head, draw, loss_terms, len(train), recipe, generator, f"{self.title} {n_bits} bits")
 
     def _guide(self, features: Array, generator: torch.Generator) -> Tensor:
         seed = int(torch.randint(2**31, (), generator=generator))

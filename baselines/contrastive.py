@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.losses import nt_xent
 from hashbench.methods.networks import HeadMethod, hash_head
-from hashbench.methods.training import minimise, two_views
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews
+from hashbench.types import TrainView
 
 
 class Contrastive(HeadMethod):
@@ -51,23 +52,22 @@ class Contrastive(HeadMethod):
         """See `HeadMethod`."""
         return hash_head(n_features, self.hidden, n_bits, generator)
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        views = features_of(train, "views")
-        optimizer = torch.optim.Adam(head.parameters(), lr=self.learning_rate)
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        views = StoredViews(train, "views")
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            drawn = two_views(views, batch, generator)
-            codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in drawn)
+        def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
+            codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in (first, second))
             return {"contrastive": nt_xent(codes1, codes2, self.temperature)}
 
-        return minimise(
+        yield Training(
+            head,
+            lambda batch: views.two(batch, generator),
             loss_terms,
-            optimizer,
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs),
-            description=f"{self.title} {n_bits} bits",
+            len(train),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs, schedule="cosine"),
+            generator,
+            f"{self.title} {n_bits} bits",
         )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.networks import HeadMethod
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews, train_rows
+from hashbench.types import TrainView
 
 
 class DeepBit(HeadMethod):
@@ -81,51 +81,57 @@ class DeepBit(HeadMethod):
         nn.init.zeros_(layer.bias)
         return nn.Sequential(Standardise(n_features), layer, nn.ReLU(), Threshold())
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        threshold = head[3]
+        outputs_of, threshold = head[:3], head[3]
         assert isinstance(threshold, Threshold)
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        views = features_of(train, "views")
-        outputs_of = head[:3]
+        features, views = train_rows(train, "pooled"), StoredViews(train, "views")
 
-        def even_and_rounded(batch: Tensor) -> dict[str, Tensor]:
-            outputs = outputs_of(features[batch])
+        def even_and_rounded(rows: Tensor) -> dict[str, Tensor]:
+            outputs = outputs_of(rows)
             return {"evenness": self.evenness_weight * evenness(outputs), "quantisation": quantisation(outputs)}
 
-        def invariant(batch: Tensor) -> dict[str, Tensor]:
-            drawn = torch.randint(len(views), batch.shape, generator=generator)
-            copies = torch.from_numpy(np.asarray(views[drawn.numpy(), batch.numpy()], dtype=np.float32))
-            outputs, outputs_of_copies = outputs_of(features[batch]), outputs_of(copies)
+        def invariant(rows: Tensor, copies: Tensor) -> dict[str, Tensor]:
+            outputs, outputs_of_copies = outputs_of(rows), outputs_of(copies)
             return {
                 "evenness with copies": self.evenness_weight * (evenness(outputs) + evenness(outputs_of_copies)),
                 "quantisation with copies": quantisation(outputs) + quantisation(outputs_of_copies),
                 "invariance": self.invariance_weight * invariance(outputs, outputs_of_copies),
             }
 
-        def descend(loss_terms: Callable[[Tensor], dict[str, Tensor]], learning_rate: float, epochs: int) -> FitLog:
-            layer = head[1]
-            # As published, the bias learns at twice the rate of the weights.
-            groups: list[dict[str, Any]] = [
-                {"params": [layer.weight]},
-                {"params": [layer.bias], "lr": 2 * learning_rate},
-            ]
-            return minimise(
+        def stage(
+            draw: Callable[[Tensor], tuple[Tensor, ...]],
+            loss_terms: Callable[..., dict[str, Tensor]],
+            learning_rate: float,
+            epochs: int,
+        ) -> Training:
+            recipe = Recipe(
+                "sgd", learning_rate, self.batch_size, epochs, momentum=self.momentum, weight_decay=self.weight_decay
+            )
+            return Training(
+                head,
+                draw,
                 loss_terms,
-                torch.optim.SGD(groups, learning_rate, momentum=self.momentum, weight_decay=self.weight_decay),
-                n_items=len(features),
-                batch_size=self.batch_size,
-                epochs=epochs,
-                generator=generator,
-                description=self.title,
+                len(features),
+                recipe,
+                generator,
+                f"{self.title} {n_bits} bits",
+                # As published, the bias learns at twice the rate of the weights.
+                rate_of=lambda name: 2.0 if name.endswith("bias") else 1.0,
             )
 
-        first = descend(even_and_rounded, self.learning_rate, self.epochs)
-        second = descend(invariant, self.invariance_learning_rate, self.invariance_epochs)
+        yield stage(lambda batch: (features[batch],), even_and_rounded, self.learning_rate, self.epochs)
+        yield stage(
+            lambda batch: (features[batch], views.one(batch, generator)),
+            invariant,
+            self.invariance_learning_rate,
+            self.invariance_epochs,
+        )
         with torch.no_grad():
             threshold.value.copy_(outputs_of(features).mean())
-        return FitLog({**first.curves, **second.curves})
 
 
 class Threshold(nn.Module):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.losses import pairwise_cosine_error
 from hashbench.methods.networks import HeadMethod, linear
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 class GreedyHash(HeadMethod):
@@ -63,26 +64,33 @@ class GreedyHash(HeadMethod):
         """See `HeadMethod.network`."""
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator))
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        features = train_rows(train, "pooled")
 
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            outputs = head(features[batch])
+        def loss_terms(rows: Tensor) -> dict[str, Tensor]:
+            outputs = head(rows)
             return {
-                "similarity": pairwise_cosine_error(straight_through_sign(outputs), features[batch]),
+                "similarity": pairwise_cosine_error(straight_through_sign(outputs), rows),
                 "penalty": self.penalty_weight * (outputs.abs() - 1).abs().pow(3).mean(),
             }
 
-        optimizer = torch.optim.SGD(
-            head.parameters(), self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
+        recipe = Recipe(
+            "sgd",
+            self.learning_rate,
+            self.batch_size,
+            self.epochs,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
         )
-        return minimise(
+        yield Training(
+            head,
+            lambda batch: (features[batch],),
             loss_terms,
-            optimizer,
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=self.title,
+            len(features),
+            recipe,
+            generator,
+            f"{self.title} {n_bits} bits",
         )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.networks import HeadMethod, linear
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 class MLS3RDUH(HeadMethod):
@@ -65,9 +66,11 @@ class MLS3RDUH(HeadMethod):
         """See `HeadMethod.network`."""
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        features = train_rows(train, "pooled")
         targets = reconstructed_similarity(
             features,
             cosine_k=max(1, int(self.cosine_neighbours * len(features))),
@@ -75,17 +78,17 @@ class MLS3RDUH(HeadMethod):
             diffusion=self.diffusion,
         )
 
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            return {"pairs": log_cosh_loss(head(features[batch]), targets[batch][:, batch])}
+        def loss_terms(rows: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+            return {"pairs": log_cosh_loss(head(rows), wanted)}
 
-        return minimise(
+        yield Training(
+            head,
+            lambda batch: (features[batch], targets[batch][:, batch]),
             loss_terms,
-            torch.optim.SGD(head.parameters(), self.learning_rate, weight_decay=self.weight_decay),
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=self.title,
+            len(features),
+            Recipe("sgd", self.learning_rate, self.batch_size, self.epochs, weight_decay=self.weight_decay),
+            generator,
+            f"{self.title} {n_bits} bits",
         )
 
 

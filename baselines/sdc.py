@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from scipy.stats import beta  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import sign
 from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 def calibrated_similarities(n_pairs: int, a: float, b: float) -> Tensor:
@@ -95,27 +96,35 @@ class SDC(HeadMethod):
             nn.BatchNorm1d(n_bits),
         )
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        targets = calibrated_similarities(min(self.batch_size, len(train)) // 2, self.a, self.b)
-        optimizer = torch.optim.Adam(head.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        features = train_rows(train, "pooled")
+        targets = calibrated_similarities(min(self.batch_size, len(train)) // 2, self.a, self.b).to(features.device)
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            rows = features[batch]
+        def loss_terms(rows: Tensor) -> Mapping[str, Tensor]:
             outputs = head(rows)
             return {
                 "calibration": calibration_loss(outputs, rows, targets),
                 "quantisation": self.quantisation * (1 - F.cosine_similarity(outputs, sign(outputs))).mean(),
             }
 
-        return minimise(
+        recipe = Recipe(
+            "adam",
+            self.learning_rate,
+            self.batch_size,
+            self.epochs,
+            schedule="step",
+            decay_epochs=int(0.8 * self.epochs),
+            weight_decay=self.weight_decay,
+        )
+        yield Training(
+            head,
+            lambda batch: (features[batch],),
             loss_terms,
-            optimizer,
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            scheduler=torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(0.8 * self.epochs)]),
-            description=f"{self.title} {n_bits} bits",
+            len(train),
+            recipe,
+            generator,
+            f"{self.title} {n_bits} bits",
         )

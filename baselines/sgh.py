@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import binary_neuron
 from hashbench.methods.networks import HeadMethod
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 class SGH(HeadMethod):
@@ -57,33 +58,34 @@ class SGH(HeadMethod):
         nn.init.normal_(encoder.bias, generator=generator)
         return nn.Sequential(Standardise(n_features), encoder)
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
         standardise, encoder = head
         assert isinstance(encoder, nn.Linear)
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        features = standardise(features)
+        features = standardise(train_rows(train, "pooled"))
         decoder = LinearDecoder(features, n_bits, generator)
 
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            logits = encoder(features[batch])
+        def loss_terms(rows: Tensor) -> dict[str, Tensor]:
+            logits = encoder(rows)
             bits = binary_neuron(logits)
             squares = encoder.weight.square().sum() + decoder.weight.square().sum()
             return {
-                "reconstruction": (decoder(bits) - features[batch]).square().sum() / 2,
+                "reconstruction": (decoder(bits) - rows).square().sum() / 2,
                 "confidence": self.alpha * F.binary_cross_entropy_with_logits(logits, bits, reduction="sum"),
                 "weights": self.beta / 2 * squares,
             }
 
-        return minimise(
+        yield Training(
+            nn.ModuleList([head, decoder]),
+            lambda batch: (features[batch],),
             loss_terms,
-            torch.optim.Adam([*head.parameters(), *decoder.parameters()], self.learning_rate),
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=self.title,
+            len(features),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs),
+            generator,
+            f"{self.title} {n_bits} bits",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.networks import HeadMethod, linear
 from hashbench.methods.standardise import Standardise
 from hashbench.methods.structure import cosine_distances, half_gaussians
-from hashbench.methods.training import minimise
-from hashbench.types import Array, FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import Array, TrainView
 
 
 class SSDH(HeadMethod):
@@ -66,25 +68,27 @@ class SSDH(HeadMethod):
         """See `HeadMethod.network`."""
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
-        array = np.array(features_of(train, "pooled"), dtype=np.float32)
-        features, labels = torch.from_numpy(array), torch.from_numpy(pseudo_labels(array, self.alpha, self.beta))
-
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            return {"pairs": structure_loss(head(features[batch]), labels[batch][:, batch].float())}
-
-        log = minimise(
-            loss_terms,
-            torch.optim.Adam(head.parameters(), self.learning_rate, eps=self.adam_epsilon),
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=self.title,
-        )
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        features = train_rows(train, "pooled")
+        labels = torch.from_numpy(pseudo_labels(features.cpu().numpy(), self.alpha, self.beta)).to(features.device)
         near, far = (float((labels == value).float().mean()) for value in (1, -1))
-        return FitLog(log.curves, (f"{near:.2%} of the pairs are labelled similar, {far:.2%} dissimilar",))
+
+        def loss_terms(rows: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+            return {"pairs": structure_loss(head(rows), wanted)}
+
+        yield Training(
+            head,
+            lambda batch: (features[batch], labels[batch][:, batch].float()),
+            loss_terms,
+            len(features),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs, epsilon=self.adam_epsilon),
+            generator,
+            f"{self.title} {n_bits} bits",
+            remarks=(f"{near:.2%} of the pairs are labelled similar, {far:.2%} dissimilar",),
+        )
 
 
 def pseudo_labels(features: Array, alpha: float, beta: float) -> Array:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper, features_of
+from hashbench.methods.base import Paper
 from hashbench.methods.binarize import binary_neuron
 from hashbench.methods.networks import HeadMethod
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import minimise
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import train_rows
+from hashbench.types import TrainView
 
 
 class TBH(HeadMethod):
@@ -73,12 +74,13 @@ class TBH(HeadMethod):
             dense(self.hidden, n_bits, generator),
         )
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod.train_network`."""
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        features = torch.from_numpy(np.array(features_of(train, "pooled"), dtype=np.float32))
-        n_features, width = features.shape[1], self.bottleneck
-        features, trunk, to_bits = head[0](features), head[1:3], head[3]
+        features = head[0](train_rows(train, "pooled"))
+        n_features, width, trunk, to_bits = features.shape[1], self.bottleneck, head[1:3], head[3]
         to_bottleneck = nn.Sequential(dense(self.hidden, width, generator), nn.Sigmoid())
         mixing = dense(width, width, generator)
         decoder = nn.Sequential(
@@ -86,28 +88,30 @@ class TBH(HeadMethod):
         )
         bit_critic, bottleneck_critic = dense(n_bits, 1, generator), dense(width, 1, generator)
 
-        def loss_terms(batch: Tensor) -> dict[str, Tensor]:
-            activations = trunk(features[batch])
+        def draw(batch: Tensor) -> tuple[Tensor, ...]:
+            bit_prior = torch.rand((len(batch), n_bits), generator=generator).round()
+            mixed_prior = torch.rand((len(batch), width), generator=generator)
+            return features[batch], bit_prior.to(features.device), mixed_prior.to(features.device)
+
+        def loss_terms(rows: Tensor, bit_prior: Tensor, mixed_prior: Tensor) -> dict[str, Tensor]:
+            activations = trunk(rows)
             bits = binary_neuron(to_bits(activations))
             graph = normalised(code_graph(bits, self.exponent))
             mixed = torch.sigmoid(graph @ mixing(to_bottleneck(activations)))
-            bit_prior = torch.rand(bits.shape, generator=generator).round()
-            mixed_prior = torch.rand(mixed.shape, generator=generator)
             return {
-                "reconstruction": (decoder(mixed) - features[batch]).square().sum() / 2,
+                "reconstruction": (decoder(mixed) - rows).square().sum() / 2,
                 "bit critic": critic_loss(bit_critic, bit_prior, bits),
                 "bottleneck critic": critic_loss(bottleneck_critic, mixed_prior, mixed),
             }
 
-        modules = nn.ModuleList([head, to_bottleneck, mixing, decoder, bit_critic, bottleneck_critic])
-        return minimise(
+        yield Training(
+            nn.ModuleList([head, to_bottleneck, mixing, decoder, bit_critic, bottleneck_critic]),
+            draw,
             loss_terms,
-            torch.optim.Adam(modules.parameters(), self.learning_rate),
-            n_items=len(features),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            description=self.title,
+            len(features),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs),
+            generator,
+            f"{self.title} {n_bits} bits",
         )
 
 
@@ -140,9 +144,15 @@ def critic_loss(critic: nn.Module, prior: Tensor, codes: Tensor) -> Tensor:
 
 
 class _ReverseGradient(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
+    def forward(values: Tensor) -> Tensor:
         return values.view_as(values)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Nothing is kept."""
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ fails here until params.yaml has a block for it.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import inspect
+import itertools
 import json
 import os
 import random
@@ -22,7 +24,9 @@ import yaml
 from hashbench import store
 from hashbench.errors import HashbenchError
 from hashbench.methods.base import Method, Paper
+from hashbench.methods.networks import HeadMethod, fit_side_by_side
 from hashbench.methods.registry import load_method
+from hashbench.methods.session import Session, Stopped, in_session
 from hashbench.types import Array, FitLog, ItemView, TrainView
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -289,3 +293,49 @@ def test_what_it_needs_and_does_not_get_is_named(code):
     for field in arrays_needed(code):
         with pytest.raises(HashbenchError, match=f"provides no {field}"):
             new_method(code).fit(train_view(**{field: None}), 16, 0)
+
+
+TRAINED = [code for code in CODE if issubclass(load_method(code), HeadMethod)]
+SIDE_BY_SIDE = ((16, 11), (16, 12), (32, 11))
+
+
+@pytest.mark.parametrize("trained", TRAINED)
+def test_fitted_side_by_side_it_learns_the_same(trained):
+    methods = [new_method(trained) for _ in SIDE_BY_SIDE]
+    logs = fit_side_by_side(methods, train_view(), *zip(*SIDE_BY_SIDE, strict=True))
+    for method, log, cell in zip(methods, logs, SIDE_BY_SIDE, strict=True):
+        alone, alone_log = fitted(trained, *cell)
+        assert log.remarks == alone_log.remarks
+        for name, values in log.curves.items():
+            assert values == pytest.approx(alone_log.curves[name], rel=1e-4)
+        assert (method.encode(item_view()) == alone.encode(item_view())).mean() > 0.98, "but for a rounded zero"
+
+
+@pytest.mark.parametrize("n_steps", [1, 4, 7])
+@pytest.mark.parametrize("trained", TRAINED)
+def test_stopped_and_taken_up_it_gives_the_same_bits(trained, n_steps):
+    checkpoint, steps = InMemory(), itertools.count(1)
+    with (
+        in_session(Session(checkpoint=checkpoint, stopping=lambda: next(steps) == n_steps)),
+        contextlib.suppress(Stopped),  # a method of large batches has fewer steps
+    ):
+        new_method(trained).fit(train_view(), 16, 11)
+    method = new_method(trained)
+    with in_session(Session(checkpoint=checkpoint)):
+        log = method.fit(train_view(), 16, 11)
+    assert log == fitted(trained)[1]
+    assert np.array_equal(method.encode(item_view()), fitted(trained)[0].encode(item_view()))
+    for name, value in method.state_dict().items():
+        assert np.array_equal(value, fitted(trained)[0].state_dict()[name]), name
+
+
+class InMemory:
+    """A checkpoint in memory."""
+
+    kept = None
+
+    def read(self):
+        return self.kept
+
+    def write(self, arrays, about):
+        self.kept = {name: np.array(value) for name, value in arrays.items()}, dict(about)

@@ -12,12 +12,13 @@ from torch import nn
 from hashbench.errors import HashbenchError
 from hashbench.methods.base import Paper
 from hashbench.methods.networks import HeadMethod, hash_head, linear, sign_bits
+from hashbench.methods.training import Recipe, Training
 from hashbench.seeding import torch_generator
-from hashbench.types import FitLog, ItemView, TrainView
+from hashbench.types import ItemView, TrainView
 
 
 class Untrained(HeadMethod):
-    """A random network with dropout and batch normalisation, whose running statistics `train_network` moves."""
+    """A random network with dropout and batch normalisation, whose running statistics `training` moves."""
 
     title = "Untrained"
     paper = Paper(key="k", authors="A", title="T", venue="V", year=2020, url="https://example.org")
@@ -25,11 +26,13 @@ class Untrained(HeadMethod):
     def network(self, n_features, n_bits, generator):
         return nn.Sequential(linear(n_features, n_bits, generator), nn.BatchNorm1d(n_bits), nn.Dropout(0.5))
 
-    def train_network(self, head, train, n_bits, generator):
+    def training(self, head, train, n_bits, generator):
         assert head.training
-        with torch.no_grad():
-            head(torch.from_numpy(np.array(train.pooled)))
-        return FitLog({"loss": [1.0]})
+        rows = torch.from_numpy(np.array(train.pooled))
+        recipe = Recipe("sgd", 0.0, len(rows), 1)
+        yield Training(
+            head, lambda batch: (rows,), lambda x: {"loss": head(x).mean()}, len(rows), recipe, generator, "Untrained"
+        )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from hashbench.methods.base import Paper, features_of, require_bits
+from hashbench.methods.session import current_session
 from hashbench.methods.standardise import Standardise, standardise_by
+from hashbench.methods.training import Training, minimise
 from hashbench.seeding import torch_generator
 from hashbench.types import Array, FitLog, ItemView, TrainView
 
@@ -40,8 +42,8 @@ def hash_head(n_features: int, hidden: int, n_bits: int, generator: torch.Genera
 class HeadMethod(ABC):
     """A method whose code is the sign of a small network applied to one feature vector of an image.
 
-    A subclass says which network (`network`) and how it is trained (`train_network`); fitting, encoding, saving and
-    loading are here. `encodes` names the feature that goes through the network at inference.
+    A subclass says which network (`network`) and how it is trained (`training`); fitting, encoding, saving and loading
+    are here. `encodes` names the feature that goes through the network at inference.
     """
 
     title: ClassVar[str]
@@ -58,22 +60,26 @@ class HeadMethod(ABC):
         """A new network (m, n_features) -> (m, n_bits) whose sign is the code."""
 
     @abstractmethod
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """Train `head` in place, in train mode."""
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """Yield what to train of `head`, once or in turn; what follows a `yield` runs when that is trained."""
 
     def fit(self, train: TrainView, n_bits: int, seed: int) -> FitLog:
         """See `Method.fit`."""
+        return fit_side_by_side([self], train, [n_bits], [seed])[0]
+
+    def begin(self, train: TrainView, n_bits: int, seed: int) -> Iterator[Training]:
+        """A new head for the features of `train`, and what to train of it."""
         require_bits(n_bits)
         # Token views are too large to be looked through first; the training loop stops at a loss that is not finite.
         for name in sorted(self.needs & {"pooled", "token_mean", "views"}):
             features_of(train, name)
         generator = torch_generator(seed)
-        n_features = features_of(train, self.encodes).shape[1]
-        head = self.network(n_features, n_bits, generator)
-        standardise_by(torch.from_numpy(np.array(features_of(train, self.encodes))), head)
-        log = self.train_network(head.train(), train, n_bits, generator)
-        self.head, self._shape = head.eval(), (n_features, n_bits)
-        return log
+        features = torch.from_numpy(np.array(features_of(train, self.encodes)))
+        self.head, self._shape = self.network(features.shape[1], n_bits, generator), (features.shape[1], n_bits)
+        standardise_by(features, self.head)
+        return self.training(self.head.to(current_session().device).train(), train, n_bits, generator)
 
     def encode(self, items: ItemView) -> Array:
         """See `Method.encode`."""
@@ -94,6 +100,27 @@ class HeadMethod(ABC):
         self.head, self._shape = head.eval(), (n_features, n_bits)
 
 
+def fit_side_by_side(
+    methods: Sequence[HeadMethod], train: TrainView, n_bits: Sequence[int], seeds: Sequence[int]
+) -> list[FitLog]:
+    """Fit equal methods, each with its code length and seed, in one pass over the train rows.
+
+    Up to rounding the same as one `fit` after the other; heads of one code length share their matrix products.
+    """
+    started = [method.begin(train, b, seed) for method, b, seed in zip(methods, n_bits, seeds, strict=True)]
+    phases: list[list[FitLog]] = []
+    for trainings in zip(*started, strict=True):
+        phases.append(minimise(trainings, phases))
+    for method in methods:
+        method.head.eval()
+    return [_joined([logs[place] for logs in phases]) for place in range(len(methods))]
+
+
+def _joined(logs: Sequence[FitLog]) -> FitLog:
+    curves = {name: values for log in logs for name, values in log.curves.items()}
+    return FitLog(curves, tuple(remark for log in logs for remark in log.remarks))
+
+
 _ROWS_AT_ONCE = 1024
 
 
@@ -104,11 +131,12 @@ def sign_bits(head: nn.Module, features: Array) -> Array:
     Rows pass through in blocks of one fixed size, the last one filled up with zeros: matrix products round
     differently at different sizes, and a code must not depend on which other items are encoded with it.
     """
+    device = next((weight.device for weight in head.parameters()), torch.device("cpu"))
     blocks = []
     for start in range(0, len(features), _ROWS_AT_ONCE):
         block = np.asarray(features[start : start + _ROWS_AT_ONCE], dtype=np.float32)
         padded = np.zeros((_ROWS_AT_ONCE, block.shape[1]), dtype=np.float32)
         padded[: len(block)] = block
-        outputs: Tensor = head(torch.from_numpy(padded))
-        blocks.append((outputs[: len(block)] >= 0).numpy())
+        outputs: Tensor = head(torch.from_numpy(padded).to(device))
+        blocks.append((outputs[: len(block)] >= 0).cpu().numpy())
     return np.concatenate(blocks)

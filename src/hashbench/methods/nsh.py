@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
@@ -14,8 +14,9 @@ from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import sign, straight_through_sign
 from hashbench.methods.networks import HeadMethod, hash_head, linear
 from hashbench.methods.sorting import sorter_named
-from hashbench.methods.training import minimise, two_views
-from hashbench.types import FitLog, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews
+from hashbench.types import TrainView
 
 
 def code_similarities(codes1: Tensor, codes2: Tensor) -> Tensor:
@@ -116,14 +117,14 @@ class NSH(HeadMethod):
         """See `HeadMethod`."""
         return hash_head(n_features, self.hidden, n_bits, generator)
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        views = features_of(train, "views")
-        latent_head = linear(views.shape[2], self.latent, generator)
-        optimizer = torch.optim.Adam([*head.parameters(), *latent_head.parameters()], lr=self.learning_rate)
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
+        views = StoredViews(train, "views")
+        latent_head = linear(features_of(train, self.encodes).shape[1], self.latent, generator)
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            first, second = two_views(views, batch, generator)
+        def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             outputs1, outputs2 = torch.tanh(head(first)), torch.tanh(head(second))
             similarities = code_similarities(straight_through_sign(outputs1), straight_through_sign(outputs2))
             permutations = self.sort(similarities, self.sorter_temperature / n_bits)
@@ -135,13 +136,12 @@ class NSH(HeadMethod):
                 "quantisation": self.quantisation * (outputs - sign(outputs)).square().mean(),
             }
 
-        return minimise(
+        yield Training(
+            nn.ModuleList([head, latent_head]),
+            lambda batch: views.two(batch, generator),
             loss_terms,
-            optimizer,
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs),
-            description=f"{self.title} {n_bits} bits",
+            len(train),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs, schedule="cosine"),
+            generator,
+            f"{self.title} {n_bits} bits",
         )

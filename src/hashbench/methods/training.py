@@ -1,90 +1,254 @@
-"""The one training loop of every gradient-trained method, and the drawing of its batches."""
+"""The one training loop of every gradient-trained method.
+
+A method says what is trained (`Training`) and how (`Recipe`); the loop owns optimiser, schedule, order of the batches,
+checkpoints and stopping. Equal methods of several code lengths and seeds can be trained side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
+from hashbench.methods.abreast import Abreast, Alone, Part
+from hashbench.methods.session import Session, Stopped, current_session
 from hashbench.progress import track
-from hashbench.types import Array, FitLog
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
+from hashbench.types import FitLog
 
 
-def minimise(
-    loss_terms: Callable[[Tensor], Mapping[str, Tensor]],
-    optimizer: Optimizer,
-    *,
-    n_items: int,
-    batch_size: int,
-    epochs: int,
-    generator: torch.Generator,
-    scheduler: LRScheduler | None = None,
-    clip_norm: float | None = None,
-    description: str = "training",
-) -> FitLog:
-    """Descend the sum of `loss_terms(batch)` over `epochs` shuffled passes.
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
 
-    `batch` is an int64 tensor (n,) of positions in 0..n_items-1. An incomplete last batch is left out, unless it is
-    the only one. `scheduler` steps once an epoch. Each term's mean over the epoch's batches becomes a curve.
-
-    Raises HashbenchError at the first loss that is not finite, naming epoch, batch and terms.
+    `optimizer`: adam, adamw or sgd, with `momentum` for sgd, `epsilon` for the others. The learning rate of an epoch
+    is `learning_rate` times: 1 (`constant`), half a cosine from 1 to 0 (`cosine`), or `decay` to the power of how many
+    times `decay_epochs` have passed (`step`). `clip_norm` bounds the norm of the gradient.
     """
-    size = min(batch_size, n_items)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    curves: dict[str, list[float]] = {}
-    for epoch in track(range(epochs), description):
-        order = torch.randperm(n_items, generator=generator)
-        sums: dict[str, Tensor] = {}
+
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    decay: float = 0.1
+    decay_epochs: int = 1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
+    clip_norm: float | None = None
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of epoch 0, 1, ..."""
+        factors = {
+            "constant": 1.0,
+            "cosine": (1 + math.cos(math.pi * epoch / self.epochs)) / 2,
+            "step": self.decay ** (epoch // max(1, self.decay_epochs)),
+        }
+        return self.learning_rate * factors[self.schedule]
+
+    def make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimiser of parameter groups, in the one-kernel form that PyTorch has for it."""
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                groups, self.learning_rate, self.momentum, weight_decay=self.weight_decay, fused=True
+            )
+        make = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
+        return make(groups, self.learning_rate, eps=self.epsilon, weight_decay=self.weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained.
+
+    `network` holds every weight to train. `draw(batch)` gives, for an int64 tensor of positions in 0..n_items-1, the
+    tensors that a step needs, and makes every random draw, from `generator`; `loss_terms(*drawn)` computes the terms
+    whose sum descends, and draws nothing. `rate_of(name)` is a factor on the learning rate of a weight.
+    """
+
+    network: nn.Module
+    draw: Callable[[Tensor], tuple[Tensor, ...]]
+    loss_terms: Callable[..., Mapping[str, Tensor]]
+    n_items: int
+    recipe: Recipe
+    generator: torch.Generator
+    description: str
+    rate_of: Callable[[str], float] = lambda name: 1.0
+    remarks: tuple[str, ...] = ()
+
+
+def minimise(trainings: Sequence[Training], earlier: Sequence[Sequence[FitLog]] = ()) -> list[FitLog]:
+    """Descend the loss of each training over its recipe's epochs of shuffled batches, all of them step by step.
+
+    The trainings are of one method and one recipe. An incomplete last batch is left out, unless it is the only one.
+    Each term's mean over an epoch's batches becomes a curve. `earlier` is what earlier calls of the same fits
+    returned: a checkpoint tells by their number which call it was written in.
+
+    Raises HashbenchError at the first loss that is not finite, naming epoch, batch and terms, and `Stopped` where the
+    session asks for it.
+    """
+    session, recipe = current_session(), trainings[0].recipe
+    for training in trainings:
+        training.network.to(session.device)
+    parts = _parts(trainings)
+    loop = _Loop(session, trainings, parts, recipe, [[dict(log.curves) for log in logs] for logs in earlier])
+    if not loop.resume():
+        for epoch in track(range(loop.epoch, recipe.epochs), trainings[0].description):
+            loop.run_epoch(epoch)
+        loop.save(finished=True)
+    for part in parts:
+        part.write_back()
+    return [FitLog(curves, training.remarks) for training, curves in zip(trainings, loop.curves, strict=True)]
+
+
+def _parts(trainings: Sequence[Training]) -> list[Part]:
+    """Trainings whose weights have the same shapes go abreast; a training of its own shape goes alone."""
+    alike: dict[Any, list[int]] = {}
+    for place, training in enumerate(trainings):
+        shapes = tuple(weight.shape for weight in training.network.parameters())
+        alike.setdefault(shapes, []).append(place)
+    parts: list[Part] = []
+    for places in alike.values():
+        members = [trainings[place] for place in places]
+        parts.append(Alone(members[0], places[0]) if len(places) == 1 else Abreast(members, places))
+    return parts
+
+
+@dataclass
+class _Loop:
+    """The state of a `minimise`: all that a checkpoint holds."""
+
+    session: Session
+    trainings: Sequence[Training]
+    parts: list[Part]
+    recipe: Recipe
+    earlier: list[list[dict[str, Sequence[float]]]]
+    epoch: int = 0
+    batch: int = 0
+    orders: list[Tensor] = field(default_factory=list)
+    sums: list[dict[str, Tensor]] = field(default_factory=list)
+    curves: list[dict[str, list[float]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.curves = [{} for _ in self.trainings]
+        rate_of = self.trainings[0].rate_of
+        weights = [item for part in self.parts for item in part.weights.items()]
+        groups = [{"params": [weight], "factor": rate_of(name)} for name, weight in weights]
+        self.optimizer = self.recipe.make_optimizer(groups)
+        self._saved_at = time.monotonic()
+
+    def run_epoch(self, epoch: int) -> None:
+        """Go through the batches of an epoch that are left."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(epoch) * group["factor"]
+        if not self.orders:
+            self.orders = [torch.randperm(t.n_items, generator=t.generator) for t in self.trainings]
+            self.sums = [{} for _ in self.trainings]
+        n_items = self.trainings[0].n_items
+        size = min(self.recipe.batch_size, n_items)
         n_batches = n_items // size
-        for number in range(n_batches):
-            terms = loss_terms(order[number * size : (number + 1) * size])
-            loss = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
-                values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
-                raise HashbenchError(
-                    f"{description}: the loss is not finite in epoch {epoch}, batch {number} ({values}); "
-                    "lower the learning rate in params.yaml"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimizer.step()
-            for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros(())) + value.detach().cpu()
-        for name, total in sums.items():
-            curves.setdefault(name, []).append(float(total) / n_batches)
-        if scheduler is not None:
-            scheduler.step()
-    return FitLog(curves)
+        while self.batch < n_batches:
+            self._step([order[self.batch * size : (self.batch + 1) * size] for order in self.orders])
+            self.batch += 1
+            if self.session.checkpoint is not None:
+                self._save_now_and_then()
+            if self.session.stopping():
+                self.save()
+                raise Stopped
+        for curves, sums in zip(self.curves, self.sums, strict=True):
+            for name, total in sums.items():
+                curves.setdefault(name, []).append(float(total) / n_batches)
+        self.epoch, self.batch, self.orders = epoch + 1, 0, []
+
+    def _step(self, batches: list[Tensor]) -> None:
+        device = torch.device(self.session.device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.session.precision == "bf16"):
+            terms = {place: found for part in self.parts for place, found in part.terms(batches).items()}
+        losses = torch.stack([torch.stack(list(terms[place].values())).sum() for place in range(len(self.trainings))])
+        if not torch.isfinite(losses).all():
+            self._report_not_finite(losses, terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm is not None:
+            for part in self.parts:
+                part.clip(self.recipe.clip_norm)
+        self.optimizer.step()
+        for place, sums in enumerate(self.sums):
+            for name, value in terms[place].items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+            if self.session.watch is not None:
+                step = self.epoch * (self.trainings[0].n_items // len(batches[0])) + self.batch
+                values = {name: float(value.detach()) for name, value in terms[place].items()}
+                self.session.watch(self.trainings[place].description, step, values)
+
+    def _report_not_finite(self, losses: Tensor, terms: Mapping[int, Mapping[str, Tensor]]) -> None:
+        place = int((~torch.isfinite(losses)).nonzero()[0])
+        values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms[place].items())
+        raise HashbenchError(
+            f"{self.trainings[place].description}: the loss is not finite in epoch {self.epoch}, batch {self.batch} "
+            f"({values}); lower the learning rate in params.yaml"
+        )
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at >= self.session.seconds_between_checkpoints:
+            self.save()
+
+    def save(self, finished: bool = False) -> None:
+        """Write the checkpoint, if the session has one and there is anything to lose."""
+        if self.session.checkpoint is None:
+            return
+        arrays: dict[str, Tensor] = {}
+        for number, part in enumerate(self.parts):
+            arrays |= {f"weights/{number}/{name}": value for name, value in part.state().items()}
+        slots = self.optimizer.state_dict()["state"]
+        for number, slot in slots.items():
+            arrays |= {f"optimizer/{number}/{name}": value for name, value in slot.items() if value is not None}
+        for place, training in enumerate(self.trainings):
+            arrays[f"generator/{place}"] = training.generator.get_state()
+        for place, order in enumerate(self.orders):
+            arrays[f"order/{place}"] = order
+            arrays |= {f"sum/{place}/{name}": value for name, value in self.sums[place].items()}
+        copies = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+        position = {"epoch": self.epoch, "batch": self.batch, "finished": finished}
+        self.session.checkpoint.write(copies, {**position, "curves": self.curves, "earlier": self.earlier})
+        self._saved_at = time.monotonic()
+
+    def resume(self) -> bool:
+        """Take up the session's checkpoint, if it is of this call or of a later one; whether this call had ended."""
+        found = self.session.checkpoint.read() if self.session.checkpoint is not None else None
+        phase = len(self.earlier)
+        if found is None or len(found[1]["earlier"]) < phase:
+            return False
+        arrays, said = found
+        if len(said["earlier"]) > phase:
+            self.curves = said["earlier"][phase]
+            return True
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        for number, part in enumerate(self.parts):
+            part.load_state(_below(tensors, f"weights/{number}/"))
+        state = self.optimizer.state_dict()
+        state["state"] = {
+            number: _below(tensors, f"optimizer/{number}/")
+            for number in range(len(state["param_groups"]))
+            if _below(tensors, f"optimizer/{number}/")
+        }
+        self.optimizer.load_state_dict(state)
+        for place, training in enumerate(self.trainings):
+            training.generator.set_state(tensors[f"generator/{place}"])
+        self.orders = [tensors[f"order/{place}"] for place in range(len(self.trainings)) if f"order/{place}" in tensors]
+        self.sums = [
+            {name: value.to(self.session.device) for name, value in _below(tensors, f"sum/{place}/").items()}
+            for place in range(len(self.trainings))
+        ]
+        self.epoch, self.batch, self.curves = said["epoch"], said["batch"], said["curves"]
+        return bool(said["finished"])
 
 
-def draw_view_pairs(n_views: int, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """For each of n images two different views out of `n_views`, uniformly: int64 (n,), int64 (n,)."""
-    if n_views < 2:
-        raise HashbenchError(f"contrastive methods need at least 2 views an image, this run has {n_views}")
-    first = torch.randint(n_views, (n,), generator=generator)
-    step = torch.randint(1, n_views, (n,), generator=generator)
-    return first, (first + step) % n_views
-
-
-def two_views(views: Array, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two different random views of each image of `batch`, as float32 tensors (n, ...).
-
-    `views` (v, m, ...) may be memory-mapped: only the rows asked for are read.
-    """
-    rows = batch.numpy()
-    first, second = (drawn.numpy() for drawn in draw_view_pairs(len(views), len(batch), generator))
-    return _float(views[first, rows]), _float(views[second, rows])
-
-
-def _float(array: Array) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

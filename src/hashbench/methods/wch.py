@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -18,8 +18,9 @@ from hashbench.methods.base import Paper, features_of
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.networks import HeadMethod, linear
 from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import draw_view_pairs, minimise, two_views
-from hashbench.types import Array, FitLog, ItemView, TrainableBackbone, TrainView
+from hashbench.methods.training import Recipe, Training
+from hashbench.methods.views import StoredViews, draw_view_pairs
+from hashbench.types import Array, ItemView, TrainableBackbone, TrainView
 
 _COSINES_AT_ONCE = 2**22
 
@@ -40,12 +41,14 @@ def mutual_attention(tokens1: Tensor, tokens2: Tensor, temperature: float = 1.0)
 def patch_similarity(attended1: Tensor, attended2: Tensor) -> Tensor:
     """R[n, m] = mean over patches i of image n of the max over patches j of image m of their cosine: (N, N).
 
-    `attended1`, `attended2` (N, P, D). Goes through the images of the first view in blocks and computes each block
-    again for its gradient, so that the N x N x P x P cosines are never held whole.
+    `attended1`, `attended2` (N, P, D). Where the N x N x P x P cosines are many, goes through the images of the first
+    view in blocks and computes each block again for its gradient, so that they are never held whole.
     """
     n, patches = attended1.shape[:2]
     unit1, unit2 = F.normalize(attended1, dim=2), F.normalize(attended2, dim=2)
     images_at_once = max(1, _COSINES_AT_ONCE // (n * patches * patches))
+    if images_at_once >= n:
+        return _similarity_of_block(unit1, unit2)
     blocks = [
         checkpoint(_similarity_of_block, block, unit2, use_reentrant=False, preserve_rng_state=False)
         for block in torch.split(unit1, images_at_once)
@@ -95,14 +98,14 @@ class PreExtractedTokens:
         "ViT-B/16 end to end on fresh augmentations, with dropout 0.1.",
     )
 
-    def start(self, train: TrainView) -> list[nn.Parameter]:
-        """Begin to draw from `train`; the parameters to train."""
-        self._views = features_of(train, "view_tokens")
-        return []
+    def start(self, train: TrainView) -> nn.Module:
+        """Begin to draw from `train`; what makes patch tokens (N, P, D) of a drawn view, to be trained."""
+        self._views = StoredViews(train, "view_tokens")
+        return nn.Identity()
 
     def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Patch tokens (N, P, D) of two random views of the images of `batch`."""
-        return two_views(self._views, batch, generator)
+        """Two random views of the images of `batch`."""
+        return self._views.two(batch, generator)
 
     def with_token_mean(self, items: ItemView) -> ItemView:
         """`items` with the mean patch token that the head shall encode."""
@@ -126,21 +129,19 @@ class FineTunedTokens:
 
     _network: nn.Module | None = None
 
-    def start(self, train: TrainView) -> list[nn.Parameter]:
+    def start(self, train: TrainView) -> nn.Module:
         """See `PreExtractedTokens`."""
         self._train, self._images = train, features_of(train, "images")
         self._network = _backbone_of(train).build().train()
-        return list(self._network.parameters())
+        return self._network
 
     def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See `PreExtractedTokens`; every call augments afresh."""
-        assert self._network is not None
         chosen = batch.numpy()
         images, rows = self._images[chosen], self._train.rows[chosen]
-        numbers = (int(number) for number in draw_view_pairs(2**31, 1, generator))
-        views = [_backbone_of(self._train).augment(images, rows, number) for number in numbers]
-        tokens1, tokens2 = self._network(torch.cat(views)).chunk(2)
-        return tokens1, tokens2
+        first, second = (int(number) for number in draw_view_pairs(2**31, 1, generator))
+        augment = _backbone_of(self._train).augment
+        return augment(images, rows, first), augment(images, rows, second)
 
     @torch.inference_mode()
     def with_token_mean(self, items: ItemView) -> ItemView:
@@ -242,29 +243,28 @@ class WCH(HeadMethod):
             nn.Tanh(),
         )
 
-    def train_network(self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator) -> FitLog:
-        """See `HeadMethod`."""
-        parameters = [*self._tokens.start(train), *head.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
+    def training(
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+    ) -> Iterator[Training]:
+        """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        standardise, to_bits = head[0], head[1:]
+        standardise, to_bits, to_tokens = head[0], head[1:], self._tokens.start(train)
 
-        def loss_terms(batch: Tensor) -> Mapping[str, Tensor]:
-            tokens1, tokens2 = (standardise(tokens) for tokens in self._tokens.draw(batch, generator))
+        def loss_terms(view1: Tensor, view2: Tensor) -> Mapping[str, Tensor]:
+            tokens1, tokens2 = standardise(to_tokens(torch.cat([view1, view2]))).chunk(2)
             attended1, attended2 = self._attend(tokens1, tokens2)
             weights = self._weigh(attended1, attended2)
             codes1, codes2 = (straight_through_sign(to_bits(tokens.mean(dim=1))) for tokens in (attended1, attended2))
             return {"loss": weighted_contrastive_loss(codes1, codes2, weights, self.temperature)}
 
-        return minimise(
+        yield Training(
+            nn.ModuleList([head, to_tokens]),
+            lambda batch: self._tokens.draw(batch, generator),
             loss_terms,
-            optimizer,
-            n_items=len(train),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            generator=generator,
-            scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs),
-            description=f"{self.title} {n_bits} bits",
+            len(train),
+            Recipe("adam", self.learning_rate, self.batch_size, self.epochs, schedule="cosine"),
+            generator,
+            f"{self.title} {n_bits} bits",
         )
 
     def encode(self, items: ItemView) -> Array:

@@ -1,0 +1,127 @@
+"""Equal networks with weights of their own, computed together or alone: the parts of a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+if TYPE_CHECKING:
+    from hashbench.methods.training import Training
+
+
+class Part(Protocol):
+    """Some of the trainings of a loop; `places` are their numbers there, `weights` what the optimiser moves."""
+
+    weights: dict[str, Tensor]
+
+    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
+        """The loss terms of each of its trainings, by place, for the batches of all places."""
+
+    def clip(self, norm: float) -> None:
+        """Bound the norm of each training's gradient."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs."""
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Become what `state` was taken from."""
+
+    def write_back(self) -> None:
+        """Leave the trained weights in the trainings' own networks."""
+
+
+class Alone:
+    """One training, by its own network."""
+
+    def __init__(self, training: Training, place: int) -> None:
+        self._training, self._place = training, place
+        self.weights = {name: w for name, w in training.network.named_parameters() if w.requires_grad}
+
+    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
+        """See `Part`."""
+        return {self._place: self._training.loss_terms(*self._training.draw(batches[self._place]))}
+
+    def clip(self, norm: float) -> None:
+        """See `Part`."""
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), norm)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Part`."""
+        return dict(self._training.network.state_dict())
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """See `Part`."""
+        self._training.network.load_state_dict(state)
+
+    def write_back(self) -> None:
+        """See `Part`."""
+
+
+class Abreast:
+    """Several trainings of networks of the same shape, as one network whose weights have a first axis for them.
+
+    One kernel then works for all of them, which is what keeps a GPU busy with heads as small as these. Equal to
+    training them one by one, up to the rounding of batched matrix products.
+    """
+
+    def __init__(self, trainings: Sequence[Training], places: Sequence[int]) -> None:
+        self._trainings, self._places = trainings, places
+        # All go through the first one's functions, which only its own modules and `draw` distinguish from the others'.
+        objective = _Objective(trainings[0])
+        self.weights, self._buffers = stack_module_state([_Objective(training) for training in trainings])
+
+        def terms_of(weights: dict[str, Tensor], buffers: dict[str, Tensor], *drawn: Tensor) -> dict[str, Tensor]:
+            found: dict[str, Tensor] = functional_call(objective, (weights, buffers), drawn)
+            return found
+
+        self._terms = vmap(terms_of)
+
+    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
+        """See `Part`."""
+        drawn = [t.draw(batches[place]) for t, place in zip(self._trainings, self._places, strict=True)]
+        stacked = self._terms(self.weights, self._buffers, *map(torch.stack, zip(*drawn, strict=True)))
+        return {
+            place: {name: values[number] for name, values in stacked.items()}
+            for number, place in enumerate(self._places)
+        }
+
+    def clip(self, norm: float) -> None:
+        """See `Part`."""
+        gradients = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+        factors = (norm / (norms + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *(1,) * (gradient.ndim - 1)))
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Part`."""
+        return {**self.weights, **self._buffers}
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """See `Part`."""
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """See `Part`."""
+        for number, training in enumerate(self._trainings):
+            own = {name: value[number] for name, value in self.state().items()}
+            _Objective(training).load_state_dict(own)
+
+
+class _Objective(nn.Module):
+    """The loss terms of a training as a module that owns all its weights, so that these can be exchanged."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__()
+        self.network = training.network
+        self._loss_terms = training.loss_terms
+
+    def forward(self, *drawn: Tensor) -> dict[str, Tensor]:
+        return dict(self._loss_terms(*drawn))
