@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -206,3 +207,52 @@ def test_a_split_comes_back_and_a_forged_one_is_found(tmp_path):
     store.write_sealed(store.sidecar(path), {"sha256": store.sha256_of(path), **store.about(path), "digest": "0" * 12})
     with pytest.raises(HashbenchError, match="digest"):
         store.read_split(path)
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    path = tmp_path / "note.txt"
+    with store.replacing(path) as temporary:
+        temporary.write_text("x")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = temporary.with_name(temporary.name.replace(str(os.getpid()), str(dead.pid)))
+    living = temporary.with_name(temporary.name.replace(str(os.getpid()), str(os.getppid())))
+    for file in (left, living):
+        file.write_text("half")
+    store.write_text(path, "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, living.name])
+
+
+@pytest.mark.parametrize("position", range(0, 60, 7))
+def test_any_changed_byte_of_a_sealed_file_is_found(tmp_path, position):
+    path = tmp_path / "record.json"
+    store.write_sealed(path, {"map": 0.25, "name": "µ", "list": [1, 2]})
+    assert store.read_sealed(path) == {"map": 0.25, "name": "µ", "list": [1, 2]}
+    content = bytearray(path.read_bytes())
+    for changed in {0, 9, 10, 13, 32, ord("1"), content[position] ^ 1} - {content[position]}:
+        path.write_bytes(content[:position] + bytes([changed]) + content[position + 1 :])
+        with pytest.raises(HashbenchError, match=r"record\.json is damaged"):
+            store.read_sealed(path)
+
+
+def test_what_is_written_again_with_the_same_content_stays_as_it_lies(tmp_path):
+    path = tmp_path / "t.safetensors"
+    store.write_tensors(path, ARRAYS, {"name": "x"})
+    before = {p.name: p.stat().st_ino for p in tmp_path.iterdir()}
+    store.write_tensors(path, ARRAYS, {"name": "x"})
+    assert {p.name: p.stat().st_ino for p in tmp_path.iterdir()} == before
+    store.write_tensors(path, ARRAYS, {"name": "y"})
+    after = {p.name: p.stat().st_ino for p in tmp_path.iterdir()}
+    assert (after[path.name] == before[path.name], store.about(path)["name"]) == (True, "y")
+
+
+def test_a_build_killed_between_sidecar_and_data_goes_on(tmp_path):
+    path = tmp_path / "a.npy"
+    builder = _builder(path)
+    builder.add(ROWS)
+    store.write_sealed(store.sidecar(path), {"sha256": store.sha256_of(builder._part), "made_from": "x"})
+    assert not store.is_whole(path)
+    builder = _builder(path)
+    assert builder.done == 10
+    builder.finish()
+    assert np.array_equal(store.open_array(path), ROWS)

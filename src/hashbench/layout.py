@@ -51,6 +51,10 @@ class Layout:
         """What people look at, cite and check."""
         return self.root / "results" / self.profile
 
+    def lock(self, stage: str) -> Path:
+        """The file that a process holds while it runs a stage."""
+        return self.artefacts / "locks" / f"{stage}.lock"
+
     def dataset(self, dataset: str) -> Path:
         """The folder of a prepared data set."""
         return self.artefacts / "data" / dataset
@@ -78,6 +82,10 @@ class Layout:
     def model(self, cell: Cell) -> Path:
         """A fitted method."""
         return self.artefacts / "models" / cell.method / f"{cell.name}.safetensors"
+
+    def checkpoint(self, cell: Cell) -> Path:
+        """The state of an unfinished fit."""
+        return self.artefacts / "checkpoints" / cell.method / f"{cell.name}.safetensors"
 
     def codes(self, cell: Cell) -> Path:
         """A cell's packed query and database codes."""

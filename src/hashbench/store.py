@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -64,12 +65,14 @@ def digest_of_files(paths: list[Path]) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; move it into place when the block ends without an error.
 
-    What killed writers of the same file left is removed: a stage's lock keeps out any that live.
+    What killed writers of the same file left on this machine is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    ours = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(ours)}*.tmp"):
+        if not _is_alive(left.suffixes[-2][1:]):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{ours}{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -77,6 +80,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,9 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from hashbench.errors import HashbenchError
+from hashbench.layout import Layout
+from hashbench.params import load_params
+from hashbench.stages.lock import holding
 
 log = logging.getLogger("hashbench")
 LEVELS = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
@@ -25,11 +29,21 @@ def set_up_log(level: str | None = None) -> None:
 
 
 def run_stage(stage: Callable[..., None], *argument_names: str) -> NoReturn:
-    """Call `stage` with the command line's arguments and exit: 0, or 2 with one sentence for a user's mistake."""
+    """Call `stage` with the command line's arguments and exit: 0, or 2 with one sentence for a user's mistake.
+
+    A second process of the same stage and arguments waits for the first, and then finds its work done.
+    """
     set_up_log()
-    if len(sys.argv) - 1 != len(argument_names):
-        sys.exit(f"usage: python -m {stage.__module__} {' '.join(name.upper() for name in argument_names)}")
-    sys.exit(run_guarded(lambda: stage(*sys.argv[1:])))
+    name, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
+    if len(arguments) != len(argument_names):
+        sys.exit(f"usage: python -m hashbench.stages.{name} {' '.join(name.upper() for name in argument_names)}")
+
+    def run_alone() -> None:
+        load_params().profile(arguments[0])  # before a folder is made for a misspelt one
+        with holding(Layout(arguments[0]).lock("-".join([name, *arguments[1:]]))):
+            stage(*arguments)
+
+    sys.exit(run_guarded(run_alone))
 
 
 def run_guarded(action: Callable[[], int | None]) -> int:

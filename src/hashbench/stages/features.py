@@ -73,7 +73,7 @@ def write_blocks(
     network: Backbone,
     blocks: Callable[[int], Iterator[Block]],
 ) -> dict[str, str]:
-    """Write those of the arrays `names` of n positions that are not whole, from where their blocks end; their sha256."""
+    """The sha256 of the arrays `names` of n positions; those that are not whole are made from `blocks` first."""
     paths = {name: folder / f"{name}.npy" for name in names}
     made = store.digest_of(made_from)
     missing = {name: path for name, path in paths.items() if not store.is_whole(path, made_from=made)}
