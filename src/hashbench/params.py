@@ -66,12 +66,16 @@ class MethodParams(BaseModel):
 class Profile(_Strict):
     """One table: data sets x backbones x methods x bits x seeds, on one kind of device.
 
-    `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted;
-    `overrides` replaces single hyperparameters of methods in this profile.
+    `precision` computes the losses of trained methods in float32, or under autocast to bfloat16; `checkpoint_layers`
+    recomputes the activations of a backbone that is fine-tuned, for less memory; `seeds` number the repetitions;
+    `views` is how many augmented views of each train image are extracted; `overrides` replaces single hyperparameters
+    of methods in this profile.
     """
 
     title: str
     device: Literal["cpu", "cuda"]
+    precision: Literal["fp32", "bf16"]
+    checkpoint_layers: bool
     datasets: Annotated[list[Name], Field(min_length=1)]
     backbones: Annotated[list[Name], Field(min_length=1)]
     bits: Annotated[list[Bits], Field(min_length=1)]
@@ -98,6 +102,7 @@ class Params(_Strict):
     backbones: dict[Name, dict[str, Any]]
     methods: dict[Name, MethodParams]
     ablations: dict[Name, MethodParams]
+    controls: list[Name]
     claims: list[ClaimParams]
 
     @model_validator(mode="after")
@@ -117,6 +122,8 @@ class Params(_Strict):
         for number, claim in enumerate(self.claims):
             for method in (*claim.winners, *claim.losers):
                 known(f"claims.{number}", method, self.methods)
+        for method in self.controls:
+            known("controls", method, self.methods)
         shared = set(self.methods) & set(self.ablations)
         if shared:
             raise ValueError(f"{sorted(shared)[0]} stands both under methods and under ablations; rename one")

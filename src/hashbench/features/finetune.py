@@ -15,17 +15,23 @@ from hashbench.types import Array
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The `TrainableBackbone` of a run: backbone and `weights` file, augmentation and its `seed`, and the device."""
+    """The `TrainableBackbone` of a run: backbone and `weights` file, augmentation and its `seed`, and the device.
+
+    `checkpoint_layers` recomputes activations layer by layer in the backward pass: same result, less memory.
+    """
 
     spec: BackboneSpec
     weights: Path
     recipe: Augmentation
     seed: int
     device: str = "cpu"
+    checkpoint_layers: bool = False
 
     def build(self) -> Backbone:
         """A new copy with the run's weights, to be trained: normalised images (m, 3, s, s) -> tokens (m, p, d_t)."""
-        return load_backbone(self.spec, self.weights, self.device).requires_grad_(True)
+        backbone = load_backbone(self.spec, self.weights, self.device).requires_grad_(True)
+        backbone.network.set_grad_checkpointing(self.checkpoint_layers)
+        return backbone
 
     def augment(self, images: Images, rows: Array, view: int) -> Tensor:
         """View number `view` of uint8 images (m, h, w, 3) of the rows `rows` (m,): float32 (m, 3, s, s), normalised.

@@ -140,4 +140,5 @@ def trainable_backbone(params: Params, layout: Layout, dataset: str, backbone: s
         augmentation(params, dataset),
         views_seed(params, dataset),
         params.profile(layout.profile).device,
+        params.profile(layout.profile).checkpoint_layers,
     )

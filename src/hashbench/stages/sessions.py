@@ -1,0 +1,103 @@
+"""What surrounds the fit of a cell: its checkpoint on disk, its scalars for TensorBoard, and stopping on a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hashbench import store
+from hashbench.errors import HashbenchError
+from hashbench.methods.session import Session
+from hashbench.params import ProfileParams
+from hashbench.stages.command import log
+from hashbench.types import Array
+
+_stop_asked = threading.Event()
+
+
+class CheckpointFiles:
+    """The checkpoint of an unfinished fit, in two files that are written in turn: one of them is always whole.
+
+    Only a checkpoint of the same `fingerprint` is read.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self._paths = [path.with_name(f"{path.stem}.{number}{path.suffix}") for number in (0, 1)]
+        self._fingerprint = fingerprint
+        self._written = 0
+
+    def read(self) -> tuple[Mapping[str, Array], Mapping[str, Any]] | None:
+        """See `Checkpoint`."""
+        whole = [path for path in self._paths if self._is_ours(path)]
+        if not whole:
+            return None
+        latest = max(whole, key=lambda path: int(store.about(path)["written"]))
+        self._written = int(store.about(latest)["written"])
+        return store.read_tensors(latest), store.about(latest)["state"]
+
+    def _is_ours(self, path: Path) -> bool:
+        if not store.sidecar(path).is_file():
+            return False
+        if not store.is_whole(path):
+            log.warning("%s is damaged and not used", path)
+            return False
+        return store.is_whole(path, fingerprint=self._fingerprint)
+
+    def write(self, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+        """See `Checkpoint`."""
+        self._written += 1
+        said = {"fingerprint": self._fingerprint, "written": self._written, "state": dict(about)}
+        store.write_tensors(self._paths[self._written % 2], arrays, said)
+
+    def remove(self) -> None:
+        """Forget the checkpoint: the fit is finished and kept."""
+        for path in self._paths:
+            store.sidecar(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def session_of(profile: ProfileParams, name: str, checkpoint: CheckpointFiles) -> Session:
+    """The session of the fit called `name`."""
+    return Session(
+        device=profile.device,
+        precision=profile.precision,
+        checkpoint=checkpoint,
+        watch=_tensorboard(name),
+        stopping=_stop_asked.is_set,
+    )
+
+
+def stop_on_signals() -> None:
+    """Let the fits of this process end at their next step on SIGINT or SIGTERM; a second signal interrupts at once."""
+
+    def ask(number: int, frame: object) -> None:
+        if _stop_asked.is_set():
+            raise KeyboardInterrupt
+        _stop_asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+
+
+def _tensorboard(name: str) -> Callable[[str, int, Mapping[str, float]], None] | None:
+    """A writer of every step's loss terms below $HASHBENCH_TENSORBOARD, where that is set."""
+    folder = os.environ.get("HASHBENCH_TENSORBOARD")
+    if not folder:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise HashbenchError(
+            "HASHBENCH_TENSORBOARD is set, but tensorboard is not installed; `uv sync --extra tensorboard` brings it"
+        ) from None
+    writer = SummaryWriter(str(Path(folder) / name))  # type: ignore[no-untyped-call]
+
+    def write(description: str, step: int, terms: Mapping[str, float]) -> None:
+        for term, value in terms.items():
+            writer.add_scalar(f"loss/{term}", value, step)  # type: ignore[no-untyped-call]
+
+    return write
