@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hashbench.data.fetch import FileSpec, fetch
+from hashbench.data.fetch import FileSpec, fetch, obstacle_to_fetching
 from hashbench.data.images import ImageFiles
 from hashbench.errors import HashbenchError
 from hashbench.types import Array
@@ -100,11 +100,26 @@ class Source:
 
     def find(self, name: str, how: str) -> Path:
         """A file or folder that the user put in place; `how` ends the error's sentence where it is missing."""
-        for folder in self.folders:
-            if (folder / name).exists():
-                return folder / name
-        looked = " or ".join(str(folder / name) for folder in self.folders)
-        raise HashbenchError(f"data set {self.name}: {looked} is missing; {how}")
+        return self.gather((), {name: how})[0]
+
+    def gather(self, files: Sequence[FileSpec], by_hand: Mapping[str, str]) -> list[Path]:
+        """All of `files`, verified, then what the user put in place: `by_hand` says of each name how to get it.
+
+        Raises HashbenchError that lists at once everything that has to be put in place, before anything is fetched.
+        """
+        obstacles = {spec.name: f" and {obstacle}" for spec in files if (obstacle := obstacle_to_fetching(spec))}
+        obstacles |= {name: f"; {how}" for name, how in by_hand.items()}
+        missing = [
+            f"{' or '.join(str(folder / name) for folder in self.folders)} is missing{how}"
+            for name, how in obstacles.items()
+            if not any((folder / name).exists() for folder in self.folders)
+        ]
+        if missing:
+            raise HashbenchError(f"data set {self.name}: {'; '.join(missing)}")
+        return [self.fetch(spec) for spec in files] + [self._where(name) for name in by_hand]
+
+    def _where(self, name: str) -> Path:
+        return next(folder / name for folder in self.folders if (folder / name).exists())
 
 
 def one_hot(classes: Array, n_classes: int) -> Array:

@@ -56,7 +56,7 @@ _UNSIGNED_BYTES = 8
 
 def load(source: Source) -> Dataset:
     """10 classes; uint8 (70000, 28, 28, 3), the grey level in all three channels; 60,000 train and 10,000 test."""
-    train_images, train_labels, test_images, test_labels = (_read_idx(source.fetch(spec)) for spec in FILES)
+    train_images, train_labels, test_images, test_labels = map(_read_idx, source.gather(FILES, {}))
     images = np.concatenate([train_images, test_images])
     return Dataset(
         name=source.name,

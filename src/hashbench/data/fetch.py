@@ -72,13 +72,8 @@ def fetch(spec: FileSpec, folder: Path) -> Path:
     if target.is_file():
         _verify(target, target, spec)
         return target
-    if not spec.urls:
-        raise HashbenchError(f"{target} is missing and cannot be fetched: {spec.by_hand or 'put it there by hand'}")
-    if os.environ.get("HASHBENCH_OFFLINE", "0") not in ("", "0"):
-        raise HashbenchError(
-            f"{target} is missing and HASHBENCH_OFFLINE forbids the network: fetch {spec.urls[0]} elsewhere and put it "
-            f"there, or unset HASHBENCH_OFFLINE"
-        )
+    if obstacle := obstacle_to_fetching(spec):
+        raise HashbenchError(f"{target} is missing and {obstacle}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not _writable(target.parent):
@@ -89,6 +84,18 @@ def fetch(spec: FileSpec, folder: Path) -> Path:
     except OSError as error:
         raise HashbenchError(f"{target}: {_disk_error(error)}") from None
     return target
+
+
+def obstacle_to_fetching(spec: FileSpec) -> str:
+    """Why a missing file has to be put in place by hand, and how; empty where it can be fetched."""
+    if not spec.urls:
+        return f"cannot be fetched: {spec.by_hand or 'put it there by hand'}"
+    if os.environ.get("HASHBENCH_OFFLINE", "0") not in ("", "0"):
+        return (
+            f"HASHBENCH_OFFLINE forbids the network: fetch {spec.urls[0]} elsewhere and put it there, or unset "
+            f"HASHBENCH_OFFLINE"
+        )
+    return ""
 
 
 def _download(spec: FileSpec, target: Path) -> None:

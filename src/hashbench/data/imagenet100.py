@@ -41,9 +41,8 @@ _BY_HAND = (
 def load(source: Source, on_bad_image: BadImagePolicy = "fatal") -> Dataset:
     """100 classes; the train part holds all train images of these classes that are there, whatever other classes lie
     beside them; the test part holds the validation images that HashNet's query list names, 50 a class."""
-    train_list, test_list = (source.fetch(spec) for spec in FILES)
-    train_folder = source.find(_TRAIN, _BY_HAND.format(part="train"))
-    val_folder = source.find(_VAL, _BY_HAND.format(part="validation"))
+    folders = {_TRAIN: _BY_HAND.format(part="train"), _VAL: _BY_HAND.format(part="validation")}
+    train_list, test_list, train_folder, val_folder = source.gather(FILES, folders)
 
     class_of = {name.partition("_")[0]: number for name, number in _read_list(train_list)}
     synsets = sorted(class_of, key=class_of.__getitem__)

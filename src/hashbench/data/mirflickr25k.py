@@ -56,7 +56,7 @@ def load(
     """
     if labels not in (24, 38):
         raise HashbenchError(f"data set {source.name}: labels is {labels} (allowed: 24, 38)")
-    images, annotations = (source.fetch(spec) for spec in FILES)
+    images, annotations = source.gather(FILES, {})
     class_names, shown = _read_labels(annotations, with_relevant=labels == 38)
     rows = np.arange(_N_IMAGES)
     if min_tag_images:

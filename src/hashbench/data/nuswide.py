@@ -35,14 +35,14 @@ _IMAGES_BY_HAND = (
 )
 
 
-def load(source: Source, concepts: int, on_bad_image: BadImagePolicy = "fatal") -> Dataset:
+def load(source: Source, concepts: int, unlabelled: bool = False, on_bad_image: BadImagePolicy = "fatal") -> Dataset:
     """The images that show at least one of the `concepts` most frequent concepts (of 81).
 
-    21 leaves 195,834 images, 10 leaves 186,577. The test part is the publisher's. Many copies lack images whose
-    owners removed them: `on_bad_image: skip` leaves these out, and a protocol that needs them all says so.
+    21 leaves 195,834 images, 10 leaves 186,577; `unlabelled` keeps the images that show none, as HashNet's lists do.
+    The test part is the publisher's. Many copies lack images whose owners removed them: `on_bad_image: skip` leaves
+    these out, and a protocol that needs them all says so.
     """
-    image_list, truth = (source.fetch(spec) for spec in FILES)
-    images = source.find(_IMAGES, _IMAGES_BY_HAND)
+    image_list, truth, images = source.gather(FILES, {_IMAGES: _IMAGES_BY_HAND})
     names = _read_names(image_list, "Imagelist.txt")
     test_names = set(_read_names(image_list, "TestImagelist.txt"))
     class_names, labels = _read_concepts(truth, len(names))
@@ -50,7 +50,7 @@ def load(source: Source, concepts: int, on_bad_image: BadImagePolicy = "fatal") 
         raise HashbenchError(f"data set {source.name}: concepts is {concepts} (allowed: 1 to {len(class_names)})")
     chosen = np.sort(np.argsort(-labels.sum(axis=0), kind="stable")[:concepts])
     labels = labels[:, chosen]
-    rows = np.flatnonzero(labels.any(axis=1))
+    rows = np.arange(len(labels)) if unlabelled else np.flatnonzero(labels.any(axis=1))
     opened = open_images(ImageFiles(tuple(f"{images}/{names[row]}" for row in rows)), on_bad_image, source.title)
     rows = rows[opened.kept]
     return Dataset(
