@@ -18,6 +18,8 @@ from hashbench.types import Array, CodeStatistics, Evaluation
 
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
 _SEED = 0  # of the bootstrap: the same file gives the same output
+_MAX_RATIO = 100  # unpacked over packed, where more than _RATIO_FROM bytes come out
+_RATIO_FROM = 1 << 28
 
 
 def run(file: str | Path, k: int | None, empty: str, *, as_json: bool) -> str:
@@ -43,11 +45,25 @@ def read_arrays(path: Path) -> dict[str, Array]:
             missing = [name for name in NAMES if name not in archive]
             if missing:
                 raise HashbenchError(f"{path} lacks the array {missing[0]}: it must hold {', '.join(NAMES)}")
+            _refuse_bomb(path, archive.zip)
             return {name: archive[name] for name in NAMES}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except HashbenchError:
+        raise
+    except Exception as error:  # a member's header is read as Python source: a hostile one can raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise HashbenchError(
-            f"{path} cannot be read as plain arrays ({error}): write it anew with numpy.savez"
+            f"{path} cannot be read as plain arrays ({reason!a}): write it anew with numpy.savez"
         ) from None
+
+
+def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise HashbenchError where a small file would fill the memory."""
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _MAX_RATIO * max(path.stat().st_size, _RATIO_FROM / _MAX_RATIO):
+        raise HashbenchError(
+            f"{path} would unpack to {unpacked:,} bytes, more than {_MAX_RATIO} times its size: refused as a bomb; "
+            "write it anew with numpy.savez"
+        )
 
 
 def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any]:

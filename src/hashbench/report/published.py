@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hashbench.errors import HashbenchError
 from hashbench.report.results import Results, Setting, mean, spread
@@ -56,35 +57,50 @@ class Comparison:
         return None if self.reproduced is None else self.reproduced - self.published.value
 
 
+def open_published(path: Path) -> tuple[Published, ...]:
+    """The rows of the file `path`, none where there is no such file. Raises HashbenchError where it is damaged."""
+    try:
+        return read_published(path.read_bytes().decode("utf-8")) if path.exists() else ()
+    except UnicodeDecodeError as error:
+        raise HashbenchError(f"{path} is not UTF-8 ({error}); save it anew") from None
+
+
 def read_published(text: str) -> tuple[Published, ...]:
     """The rows of a published.csv. Raises HashbenchError, naming the line, where one is not as it must be."""
-    reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != FIELDS:
-        raise HashbenchError(f"published.csv must have the columns {', '.join(FIELDS)}, got {reader.fieldnames}")
-    return tuple(_read_row(row, reader.line_num) for row in reader)
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        if tuple(reader.fieldnames or ()) != FIELDS:
+            raise HashbenchError(f"published.csv must have the columns {', '.join(FIELDS)}, got {reader.fieldnames}")
+        return tuple(_read_row(row, reader.line_num) for row in reader)
+    except csv.Error as error:
+        raise HashbenchError(f"published.csv line {reader.line_num} is not CSV ({error})") from None
+
+
+# How the fields that are not free text must read.
+_PATTERNS = {
+    "protocol": r"([0-9]+|\?)/([0-9]+|\?)/([0-9]+|\?)",
+    "k": r"[0-9]+|all|\?",
+    "bits": r"([1-9][0-9]{0,3})?",
+    "value": r"0(\.[0-9]+)?|1(\.0+)?",
+    "verified": r"yes|no",
+}
 
 
 def _read_row(row: dict[str, str], line: int) -> Published:
-    try:
-        bits = int(row["bits"]) if row["bits"] else None
-        value = float(row["value"])
-        if not 0 <= value <= 1 or row["verified"] not in ("yes", "no") or not re.fullmatch(r"\d+|all|\?", row["k"]):
-            raise ValueError
-        if not all(re.fullmatch(r"\d+|\?", count) for count in _counts(row["protocol"])):
-            raise ValueError
-    except (ValueError, TypeError, AttributeError):
+    whole = set(row) == set(FIELDS) and None not in row.values()
+    if not whole or not all(re.fullmatch(pattern, row[name]) for name, pattern in _PATTERNS.items()):
         raise HashbenchError(
-            f"published.csv line {line} must have counts such as 1000/5000/? as protocol, k a number, 'all' or '?', "
-            "a whole number of bits or none, a value in [0, 1], and verified yes or no"
-        ) from None
+            f"published.csv line {line} must have {len(FIELDS)} fields, with counts such as 1000/5000/? as protocol, "
+            "k a number, 'all' or '?', a whole number of bits or none, a value in [0, 1], and verified yes or no"
+        )
     return Published(
         row["method"],
         row["dataset"],
         row["protocol"],
         row["backbone"],
         row["k"],
-        bits,
-        value,
+        int(row["bits"]) if row["bits"] else None,
+        float(row["value"]),
         row["source"],
         row["verified"] == "yes",
         row["note"],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +17,13 @@ from hashbench.layout import Cell, Layout, cells_of
 from hashbench.methods.registry import load_method
 from hashbench.params import MethodParams, Params, load_params
 from hashbench.report.build import render_report
-from hashbench.report.bundle import Contest, Gallery, PaperFields, PerClass, ReportBundle
-from hashbench.report.published import read_published
-from hashbench.report.results import CellKey
+from hashbench.report.bundle import Ablation, Contest, Gallery, PaperFields, PerClass, ReportBundle
+from hashbench.report.published import open_published
+from hashbench.report.results import CellKey, same_rules
 from hashbench.stages.command import log, run_stage
 from hashbench.stages.evaluate import read_codes, read_record
 from hashbench.stages.provide import open_dataset
-from hashbench.types import Array, Split
+from hashbench.types import Array, RunRecord, Split
 
 GALLERY_QUERIES, GALLERY_ITEMS = 6, 10
 UNDER_STUDY = "src/hashbench/methods/"
@@ -71,23 +70,52 @@ def bundle_of(params: Params, layout: Layout) -> ReportBundle:
         if cell.bits == max(profile.bits) and cell.seed == profile.seeds[0]
     }
     published = layout.results.parent / "published.csv"
+    records = [read_record(layout.record(cell)) for cell in cells]
+    variants = ablation_records(params, layout, records)
     return ReportBundle(
         profile=layout.profile,
         version=version("hashbench"),
         command=f"nox -s reproduce_table1 -- --profile {layout.profile}",
-        records=tuple(read_record(layout.record(cell)) for cell in cells),
+        records=(*records, *variants),
         ap=ap,
         methods=tuple(params.methods),
         datasets=tuple(profile.datasets),
         highlighted=highlighted,
         papers=papers_of(params.methods),
         paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
-        published=read_published(published.read_text(encoding="utf-8")) if published.exists() else (),
+        published=open_published(published),
+        ablations=ablations_of(params) if variants else (),
         correlations=correlations,
         galleries=tuple(gallery_of(cell, params, layout, splits[cell.dataset]) for cell in shown),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
         per_class=tuple(per_class_of(dataset, params, layout, splits[dataset]) for dataset in profile.datasets),
     )
+
+
+def ablations_of(params: Params) -> tuple[Ablation, ...]:
+    """The variants by the method that they change: the one of the same code."""
+    variants: dict[str, list[str]] = {}
+    for name, block in params.ablations.items():
+        base = next(method for method, other in params.methods.items() if other.code == block.code)
+        variants.setdefault(base, []).append(name)
+    return tuple(Ablation(base, tuple(names), tuple(params.controls)) for base, names in variants.items())
+
+
+def ablation_records(params: Params, layout: Layout, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records of all variants, which a pipeline of their own makes; none where any is missing or out of date."""
+    group = replace(layout, group="ablations")
+    cells = [cell for name in params.ablations for cell in cells_of(params, layout.profile, name)]
+    if not cells or not all(group.record(cell).is_file() for cell in cells):
+        return []
+    variants = [read_record(group.record(cell)) for cell in cells]
+    if not same_rules([*records, *variants]):
+        log.warning(
+            "the ablations are left out, as they were not run on the features, splits and rules of these methods; run "
+            "`nox -s ablations -- --profile %s`",
+            layout.profile,
+        )
+        return []
+    return variants
 
 
 def papers_of(methods: Mapping[str, MethodParams]) -> dict[str, PaperFields]:
@@ -130,29 +158,6 @@ def per_class_of(dataset: str, params: Params, layout: Layout, split: Split) -> 
     """The classes that the queries of a data set show."""
     names = open_dataset(params, layout.profile, dataset).class_names
     return PerClass(dataset, tuple(names), np.asarray(split.labels[split.query]))
-
-
-def faults_of_files(params: Params, layout: Layout) -> Iterator[str]:
-    """Where a text of the report on disk is not what the run records say, line by line."""
-    made: dict[str, str] = {}
-    render_report(bundle_of(params, layout), lambda name, content: made.update(texts(name, content)))
-    for name, expected in made.items():
-        path = layout.results / name
-        found = path.read_text(encoding="utf-8") if path.is_file() else ""
-        yield from differing_lines(name, found, expected)
-
-
-def texts(name: str, content: str | bytes) -> dict[str, str]:
-    """The file as an entry of a mapping, if it is a text with numbers in it."""
-    return {name: content} if isinstance(content, str) and not name.endswith((".svg", ".html")) else {}
-
-
-def differing_lines(name: str, found: str, expected: str) -> Iterator[str]:
-    """The first line in which a text differs, as it is and as it should be."""
-    for number, (is_, should) in enumerate(zip_longest(found.splitlines(), expected.splitlines()), start=1):
-        if is_ != should:
-            yield f"{name}, line {number}: is {is_!r}, the run records give {should!r}"
-            return
 
 
 if __name__ == "__main__":
