@@ -8,10 +8,14 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import struct
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,13 +171,17 @@ def test_fashion_mnist_names_a_damaged_file(publish, source, damaged):
 # MIRFlickr-25k
 
 
-@pytest.fixture
-def mirflickr(publish, zipped, jpeg, monkeypatch):
-    monkeypatch.setattr(mirflickr25k, "_N_IMAGES", 6)
+def mirflickr_files(zipped, jpeg) -> list[bytes]:
     images = {f"mirflickr/im{n}.jpg": jpeg(n, 20 + n, 30) for n in range(1, 7)}
     tags = {f"mirflickr/meta/tags/tags{n}.txt": (b"sea\r\n" if n <= 3 else b"rare%d\r\n" % n) for n in range(1, 7)}
     annotations = {"README.txt": b"hello", "sky.txt": b"1\r\n2\r\n4\r\n", "baby.txt": b"2\n3\n", "baby_r1.txt": b"3\n"}
-    publish(mirflickr25k, [zipped({**images, **tags, "mirflickr/doc/readme.txt": b""}), zipped(annotations)])
+    return [zipped({**images, **tags, "mirflickr/doc/readme.txt": b""}), zipped(annotations)]
+
+
+@pytest.fixture
+def mirflickr(publish, zipped, jpeg, monkeypatch):
+    monkeypatch.setattr(mirflickr25k, "_N_IMAGES", 6)
+    publish(mirflickr25k, mirflickr_files(zipped, jpeg))
 
 
 def test_mirflickr25k(mirflickr, source, jpeg):
@@ -207,7 +215,7 @@ def coco_part(part: str, shown: dict[int, list[int]]) -> bytes:
             "categories": [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}],
             "images": [{"id": number, "file_name": f"COCO_{part}_{number:012}.jpg"} for number in shown],
             "annotations": [
-                {"image_id": number, "category_id": category, "bbox": [0, 0, 1, 1], "iscrowd": 0}
+                {"image_id": number, "category_id": category, "segmentation": [[0.5, 1.5]], "iscrowd": 0}
                 for number, categories in shown.items()
                 for category in categories
             ],
@@ -215,8 +223,7 @@ def coco_part(part: str, shown: dict[int, list[int]]) -> bytes:
     ).encode()
 
 
-@pytest.fixture
-def coco(publish, zipped, jpeg):
+def coco_files(zipped, jpeg) -> list[bytes]:
     train, val = {9: [1, 1, 18], 25: [], 30: [90]}, {42: [18], 73: [1, 90]}
     annotations = {
         "annotations/instances_train2014.json": coco_part("train2014", train),
@@ -227,7 +234,12 @@ def coco(publish, zipped, jpeg):
         zipped({f"{part}/COCO_{part}_{number:012}.jpg": jpeg(number, 10 + number) for number in numbers})
         for part, numbers in (("train2014", train), ("val2014", val))
     ]
-    return lambda **habits: publish(mscoco, [*folders, zipped(annotations)], **habits)
+    return [*folders, zipped(annotations)]
+
+
+@pytest.fixture
+def coco(publish, zipped, jpeg):
+    return lambda **habits: publish(mscoco, coco_files(zipped, jpeg), **habits)
 
 
 def test_mscoco_keeps_the_images_that_show_an_object(coco, source):
@@ -262,25 +274,36 @@ def test_mscoco_follows_published_lists_with_their_own_paths_and_class_order(coc
 # NUS-WIDE: by form only
 
 
-@pytest.fixture
-def nus(source, zipped, jpeg):
-    folder = source.folders[0] / "nuswide"
-    names = [f"{word}\\000{n}_{n}.jpg" for n, word in enumerate(["actor", "actor", "zoo", "zoo", "zoo"])]
-    for n, name in enumerate(names):
-        path = folder / "Flickr" / name.replace("\\", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(n, 20 + n))
+NUS_NAMES = [f"{word}\\000{n}_{n}.jpg" for n, word in enumerate(["actor", "actor", "zoo", "zoo", "zoo"])]
+
+
+def nus_files(zipped, _) -> list[bytes]:
     lists = {
-        "ImageList/Imagelist.txt": names,
-        "ImageList/TestImagelist.txt": names[3:],
-        "ImageList/TrainImagelist.txt": names[:3],
+        "ImageList/Imagelist.txt": NUS_NAMES,
+        "ImageList/TestImagelist.txt": NUS_NAMES[3:],
+        "ImageList/TrainImagelist.txt": NUS_NAMES[:3],
     }
-    (folder / "ImageList.zip").write_bytes(zipped({name: "\r\n".join(rows).encode() for name, rows in lists.items()}))
     concepts = {"sky": "11010", "cow": "00001", "person": "01110", "rare": "00000"}
-    (folder / "Groundtruth.zip").write_bytes(
-        zipped({f"Groundtruth/AllLabels/Labels_{name}.txt": "\n".join(row).encode() for name, row in concepts.items()})
-    )
-    return folder
+    truth = {f"Groundtruth/AllLabels/Labels_{name}.txt": "\n".join(row).encode() for name, row in concepts.items()}
+    return [zipped({name: "\r\n".join(rows).encode() for name, rows in lists.items()}), zipped(truth)]
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.fixture
+def nus_images(source, jpeg):
+    files = {"Flickr/" + name.replace("\\", "/"): jpeg(n, 20 + n) for n, name in enumerate(NUS_NAMES)}
+    put(source.folders[0] / "nuswide", files)
+
+
+@pytest.fixture
+def nus(source, nus_images, zipped, jpeg):
+    put(source.folders[0], dict(zip([spec.name for spec in nuswide.FILES], nus_files(zipped, jpeg), strict=True)))
+    return source.folders[0] / "nuswide"
 
 
 def test_nuswide_keeps_the_images_of_the_most_frequent_concepts(nus, source):
@@ -305,10 +328,29 @@ def test_nuswide_images_that_flickr_lost_are_named_or_skipped(nus, source):
 
 
 def test_nuswide_says_what_to_put_where(source):
-    with pytest.raises(
-        HashbenchError, match=r"nuswide/ImageList\.zip is missing.*put there the 'Image List' zip of https"
-    ):
+    with pytest.raises(HashbenchError) as caught:
         nuswide.load(source, concepts=21)
+    folder = source.folders[0] / "nuswide"
+    for place, what in (
+        ("ImageList.zip", "is missing and cannot be fetched: put there the 'Image List' zip of https"),
+        ("Groundtruth.zip", "is missing and cannot be fetched: put there the 'Groundtruth' zip"),
+        ("Flickr", "is missing; ask for the images by the form at https"),
+    ):
+        assert f"{folder / place} {what}" in str(caught.value)
+
+
+def test_nuswide_keeps_images_without_a_label_on_request(nus, source):
+    dataset = nuswide.load(source, concepts=2, unlabelled=True)
+    assert len(dataset) == 5
+    assert not dataset.labels[4].any()
+
+
+def test_nuswide_follows_published_lists_that_name_photographs_by_their_web_address(nus, source, tmp_path):
+    (tmp_path / "test.txt").write_text("images/17_3_0a1b2c3d4e_m.jpg 1 1\n")
+    (tmp_path / "train.txt").write_text("./data/images/4_0_0123456789_m.jpg 1 0\nactor/0001_1.jpg 1 1\n")
+    split = protocol(f"lists:{tmp_path}")(nuswide.load(source, concepts=2), 0)
+    assert split.query.tolist() == [3]
+    assert sorted(split.train.tolist()) == [0, 1]
 
 
 def test_nuswide_notices_a_label_file_that_does_not_fit(nus, source, zipped):
@@ -320,26 +362,31 @@ def test_nuswide_notices_a_label_file_that_does_not_fit(nus, source, zipped):
 # ImageNet100: the lists are fetched, the images come on registration
 
 
-def test_imagenet100(publish, source, jpeg):
+IMAGENET_IMAGES = (
+    "image/n01_1.JPEG",
+    "image/n01_2.JPEG",
+    "image/n02/n02_1.JPEG",
+    "image/n99_1.JPEG",
+    "val_image/ILSVRC2012_val_00000001.JPEG",
+    "val_image/ILSVRC2012_val_00000002.JPEG",
+)
+
+
+def imagenet_files(*_) -> list[bytes]:
+    return [
+        b"/home/x/image/n02_1.JPEG 0 1\n/home/x/image/n01_2.JPEG 1 0\n",
+        b"/home/x/val_image/ILSVRC2012_val_00000002.JPEG 0 1\n",
+    ]
+
+
+@pytest.fixture
+def imagenet_images(source, jpeg):
+    put(source.folders[0] / "imagenet100", {name: jpeg(len(name), len(name)) for name in IMAGENET_IMAGES})
+
+
+def test_imagenet100(publish, source, imagenet_images):
     folder = source.folders[0] / "imagenet100"
-    for name in (
-        "image/n01_1.JPEG",
-        "image/n01_2.JPEG",
-        "image/n02/n02_1.JPEG",
-        "image/n99_1.JPEG",
-        "val_image/ILSVRC2012_val_00000001.JPEG",
-        "val_image/ILSVRC2012_val_00000002.JPEG",
-    ):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(len(name), len(name)))
-    publish(
-        imagenet100,
-        [
-            b"/home/x/image/n02_1.JPEG 0 1\n/home/x/image/n01_2.JPEG 1 0\n",
-            b"/home/x/val_image/ILSVRC2012_val_00000002.JPEG 0 1\n",
-        ],
-    )
+    publish(imagenet100, imagenet_files())
     dataset = imagenet100.load(source)
     assert dataset.class_names == ("n01", "n02")
     assert dataset.files == ("n01_1.JPEG", "n01_2.JPEG", "n02_1.JPEG", "ILSVRC2012_val_00000002.JPEG")
@@ -353,7 +400,8 @@ def test_imagenet100(publish, source, jpeg):
 def test_imagenet100_says_what_to_put_where(publish, source):
     publish(imagenet100, [b"n01_1.JPEG 1\n", b"val_1.JPEG 1\n"])
     with pytest.raises(
-        HashbenchError, match=r"imagenet100/image is missing; put there the train images of ILSVRC 2012"
+        HashbenchError,
+        match=r"imagenet100/image is missing; put there the train images of ILSVRC 2012.*100/val_image is missing",
     ):
         imagenet100.load(source)
 
@@ -457,6 +505,172 @@ def test_digits_mosaic_shows_its_labels_and_shares_no_digit_between_the_parts(so
     sizes = np.unique(dataset.labels.sum(axis=1))
     assert sizes.tolist() == [1, 2, 3, 4]
     assert digits_mosaic.load(source).images.tobytes() == dataset.images.tobytes()
+
+
+# Every data set that is fetched, through every accident on the way
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A data set on the server: how to load it, its number of images, and its files as (address, content)."""
+
+    load: Callable[..., Dataset]
+    n: int
+    files: dict[str, bytes]
+
+
+FILES_OF = {
+    mirflickr25k: mirflickr_files,
+    mscoco: coco_files,
+    nuswide: nus_files,
+    imagenet100: imagenet_files,
+}
+IMAGES_OF = {cifar10: 60, fashion_mnist: 15, mirflickr25k: 6, mscoco: 4, nuswide: 4, imagenet100: 4}
+
+
+@pytest.fixture(params=IMAGES_OF, ids=lambda module: module.__name__.rpartition(".")[2])
+def published(request, publish, source, cifar, zipped, jpeg, monkeypatch):
+    """Each data set in turn, as if all its files could be fetched; images that come by form lie in place."""
+    module = request.param
+    options = {"concepts": 2} if module is nuswide else {}
+    if module is cifar10:
+        contents = [cifar_archive(cifar[1])]
+    elif module is fashion_mnist:
+        images, labels = np.random.default_rng(0).integers(0, 256, (15, 28, 28)), np.arange(15) % 10
+        contents = [idx(images[:10]), idx(labels[:10]), idx(images[10:]), idx(labels[10:])]
+    else:
+        contents = FILES_OF[module](zipped, jpeg)
+    monkeypatch.setattr(mirflickr25k, "_N_IMAGES", 6)
+    if module in (nuswide, imagenet100):
+        request.getfixturevalue("nus_images" if module is nuswide else "imagenet_images")
+    names = [spec.name for spec in module.FILES]
+    publish(module, contents)
+    return Published(
+        partial(module.load, source, **options), IMAGES_OF[module], dict(zip(names, contents, strict=True))
+    )
+
+
+def fetched(source: Source, names: Iterable[str]) -> set[str]:
+    """Which of the files, their parts and the files kept aside lie in the data folder."""
+    endings = ("", ".part", ".rejected")
+    return {name + ending for name in names for ending in endings if (source.folders[0] / (name + ending)).exists()}
+
+
+def test_it_arrives_whole_with_one_request_a_file_and_is_used_offline(published, server, source, monkeypatch):
+    assert len(published.load()) == published.n
+    assert sorted(path for path, _ in server.requests) == sorted(f"/{name}" for name in published.files)
+    assert fetched(source, published.files) == set(published.files)
+    monkeypatch.setenv("HASHBENCH_OFFLINE", "1")
+    assert len(published.load()) == published.n
+    assert len(server.requests) == len(published.files)
+
+
+def test_cut_off_half_way_it_goes_on_where_it_stopped(published, server):
+    for name, content in published.files.items():
+        server.resources[name].cut = [len(content) // 2]
+    assert len(published.load()) == published.n
+    assert server.sent == sum(map(len, published.files.values()))
+    assert len(server.requests) == 2 * len(published.files)
+
+
+def test_a_wrong_file_is_refused_kept_aside_and_never_opened(published, server, source, monkeypatch):
+    for opener in (cifar10, mirflickr25k, mscoco, nuswide):
+        for function in {"tar_members", "open_zip", "read_member"} & set(vars(opener)):
+            monkeypatch.setattr(opener, function, lambda *_: pytest.fail("opened before all was verified"))
+    name, content = list(published.files.items())[-1]
+    wrong = content[:-1] + bytes([content[-1] ^ 1])
+    server.resources[name].content = wrong
+    with pytest.raises(HashbenchError, match=rf"{name} is not the published file: its md5 is .*kept aside as"):
+        published.load()
+    assert (source.folders[0] / f"{name}.rejected").read_bytes() == wrong
+    assert name not in fetched(source, published.files)
+
+
+def test_the_next_mirror_is_asked_where_the_first_has_no_such_file(published, server, monkeypatch):
+    module = sys.modules[published.load.func.__module__]
+    moved = tuple(dataclasses.replace(spec, urls=(f"{server.url}/moved", *spec.urls)) for spec in module.FILES)
+    monkeypatch.setattr(module, "FILES", moved)
+    assert len(published.load()) == published.n
+    assert len(server.requests) == 2 * len(published.files)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(published, source, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(HashbenchError, match=r"the disk is full \([\d,]+ bytes are needed, 10 are free\)"):
+        published.load()
+    assert not fetched(source, published.files)
+
+
+def test_offline_all_that_is_missing_is_named_and_nobody_asked(published, server, monkeypatch):
+    monkeypatch.setenv("HASHBENCH_OFFLINE", "1")
+    with pytest.raises(HashbenchError, match="HASHBENCH_OFFLINE forbids the network") as caught:
+        published.load()
+    for name in published.files:
+        assert f"{name} is missing" in str(caught.value)
+    assert not server.requests
+
+
+def spoiled(archive: bytes, name: str, declared: int) -> bytes:
+    """The tar or zip with one more member, of which its index claims that it unpacks to `declared` bytes."""
+    out = io.BytesIO(archive)
+    if archive[:2] == b"PK":
+        with zipfile.ZipFile(out, "a") as packed:
+            packed.writestr(name, b"evil")
+            packed.filelist[-1].file_size = declared
+        return out.getvalue()
+    info = tarfile.TarInfo(name)
+    info.size = declared
+    return gzip.compress(info.tobuf() + bytes(1024), mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "refusal"),
+    [("../../evil.txt", 4, "points outside the archive's folder"), ("zeros.bin", 1 << 33, "refused as a bomb")],
+)
+@pytest.mark.parametrize("published", [cifar10, mirflickr25k, mscoco, nuswide], indirect=True)
+def test_an_archive_that_points_outside_or_is_a_bomb_is_refused(
+    published, publish, source, tmp_path, name, declared, refusal
+):
+    module = sys.modules[published.load.func.__module__]
+    publish(module, [spoiled(content, name, declared) for content in published.files.values()])
+    with pytest.raises(HashbenchError, match=refusal):
+        published.load()
+    assert not list(tmp_path.rglob("evil.txt"))
+
+
+def truncated(content: bytes, member: str) -> bytes:
+    """The zip with one member cut off in the middle."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name)[: len(old.read(name)) // 2 if name == member else None])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("published", "file", "image"),
+    [
+        (mirflickr25k, "mirflickr25k.zip", "mirflickr/im2.jpg"),
+        (mscoco, "mscoco/val2014.zip", "val2014/COCO_val2014_000000000042.jpg"),
+        (nuswide, "", "nuswide/Flickr/zoo/0002_2.jpg"),
+        (imagenet100, "", "imagenet100/image/n02/n02_1.JPEG"),
+    ],
+    indirect=["published"],
+)
+def test_a_truncated_image_inside_is_named_or_by_policy_left_out(published, publish, source, file, image):
+    if file:
+        files = published.files | {file: truncated(published.files[file], image)}
+        publish(sys.modules[published.load.func.__module__], list(files.values()))
+    else:
+        path = source.folders[0] / image
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadImageError, match=rf"{image}: image cannot be decoded .*on_bad_image: skip"):
+        published.load().read(np.arange(published.n))  # images of one size are decoded at once, others when read
+    left = published.load(on_bad_image="skip")
+    assert len(left) == published.n - 1
+    assert len(left.read(np.arange(len(left)))) == published.n - 1
+    assert [path.endswith(image) for path in left.skipped] == [True]
 
 
 # All of them

@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashbench.commands.splits import diff
 from hashbench.data.base import one_hot
-from hashbench.data.splits import PROTOCOLS, diff_splits, protocol
+from hashbench.data.lists import published
+from hashbench.data.splits import PROTOCOLS, Protocol, diff_splits, protocol
 from hashbench.errors import HashbenchError
+from hashbench.store import write_split
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,7 @@ def test_a_protocol_refuses_a_data_set_of_other_counts(balanced, labelled):
         ("mirflickr25k_2000_10000_18015", 20_015),
         ("nuswide10_5000_5000_181577", 186_577),
         ("nuswide10_5000_10500_181577", 186_577),
+        ("nuswide81_5000_10000_218496", 223_496),
     ],
 )
 def test_random_protocols_have_the_published_counts(labelled, name, n):
@@ -214,6 +218,68 @@ def test_lists_need_a_data_set_with_file_names(labelled, tmp_path):
         protocol(f"lists:{tmp_path}")(labelled(np.ones((5, 1), np.bool_)), 0)
 
 
+@pytest.fixture
+def authors(server, monkeypatch, tmp_path):
+    """Two authors' lists on a server in place of GitHub; the data folder is empty."""
+    monkeypatch.setattr("hashbench.data.lists._GITHUB", server.url)
+    monkeypatch.setenv("HASHBENCH_DATA", str(tmp_path / "data"))
+    server.add("thuml/Hash/c0ffee/data/coco/test.txt", b"/home/x/val2014/2.jpg 0 1\n")
+    server.add("thuml/Hash/c0ffee/data/coco/train.txt", b"/home/x/train2014/0.jpg 1 0\n")
+    server.add("thuml/Hash/c0ffee/data/coco/rest%20of%20it.txt", b"/home/x/train2014/1.jpg 1 1\n")
+    return server
+
+
+@pytest.mark.parametrize(("lists", "database"), [({}, [0, 1]), ({"database": "rest of it.txt"}, [1])])
+def test_lists_that_authors_published_are_fetched_once_and_found_offline(
+    authors, labelled, monkeypatch, lists, database
+):
+    files = ("train2014/0.jpg", "train2014/1.jpg", "val2014/2.jpg")
+    dataset = labelled(np.array([[1, 0], [1, 1], [0, 1]], np.bool_), files=files)
+    draw = published("thuml/Hash", "c0ffee", "data/coco", test="test.txt", train="train.txt", **lists)
+    query, train, rest = draw(dataset, np.random.default_rng(0))
+    assert (query.tolist(), train.tolist(), sorted(rest.tolist())) == ([2], [0], database)
+    monkeypatch.setenv("HASHBENCH_OFFLINE", "1")
+    asked = len(authors.requests)
+    assert draw(dataset, np.random.default_rng(0))[0].tolist() == [2]
+    assert len(authors.requests) == asked
+    with pytest.raises(HashbenchError, match=r"lists/other/coco/test\.txt .*is missing .*train\.txt .*is missing"):
+        published("thuml/Other", "c0ffee", "data/coco", test="test.txt", train="train.txt")(dataset, None)
+
+
+def test_a_photograph_that_is_there_twice_is_not_guessed(labelled, tmp_path):
+    files = ("sea/0001_77.jpg", "sky/0002_77.jpg", "zoo/0003_5.jpg", "zoo/0004_6.jpg")
+    dataset = labelled(np.ones((4, 1), np.bool_), files=files)
+    (tmp_path / "test.txt").write_text("images/9_5_0a1b2c_m.jpg\n")
+    (tmp_path / "train.txt").write_text("images/8_77_0a1b2c_m.jpg\n")
+    with pytest.raises(HashbenchError, match=r"train\.txt line 1: the data set has no file images/8_77"):
+        protocol(f"lists:{tmp_path}")(dataset, 0)
+
+
+# What holds for every split
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_protocol_that_leaves_rows_in_the_order_of_their_labels_is_refused(labelled, part):
+    dataset = labelled(one_hot(np.repeat(np.arange(10), 300), 10))
+
+    def draw(_, generator):
+        rows = [generator.permutation(np.arange(start, 3000, 3)) for start in range(3)]
+        rows[part] = np.sort(rows[part])
+        return rows[0], rows[1], rows[2]
+
+    with pytest.raises(HashbenchError, match="protocol mine_1000_1000_1000: rows lie in the order of their labels"):
+        Protocol("mine", "mine", None, draw)(dataset, 0)
+
+
+def test_a_draw_that_misses_a_count_per_class_is_refused(labelled, monkeypatch):
+    dataset = labelled(one_hot(np.repeat(np.arange(3), 30), 3))
+    monkeypatch.setattr(
+        "hashbench.data.drawing._shuffled_classes", lambda *_: [np.arange(9), np.arange(9, 20), np.arange(60, 70)]
+    )
+    with pytest.raises(HashbenchError, match="drew other than 4 rows of each class"):
+        protocol("per_class_4_5_with_train")(dataset, 0)
+
+
 # diff
 
 
@@ -241,3 +307,19 @@ def test_diff_counts_the_rows_that_differ_part_by_part(labelled):
     assert "50.0% of train in the database" in text
     c = Split("c", labels=np.ones((6, 3), np.bool_), **{part: np.array(value) for part, value in rows.items()})
     assert "6 rows of 2 classes in a, 6 rows of 3 classes in b" in diff_splits(a, c)
+
+
+def test_the_command_compares_split_files(balanced, tmp_path, capsys):
+    paths = []
+    for seed in (0, 1):
+        paths.append(tmp_path / f"{seed}.safetensors")
+        write_split(paths[-1], protocol("cifar10_1000_5000_54000")(balanced, seed))
+    diff(str(paths[0]), str(paths[0]))
+    assert "equal: same rows, same order, same labels" in capsys.readouterr().out
+    diff(str(paths[0]), str(paths[1]))
+    out = capsys.readouterr().out
+    assert "a: cifar10_1000_5000_54000, digest" in out
+    assert "only in a" in out
+    assert "labels: equal" in out
+    with pytest.raises(HashbenchError, match=r"nowhere\.safetensors"):
+        diff(str(paths[0]), str(tmp_path / "nowhere.safetensors"))

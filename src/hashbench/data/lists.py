@@ -16,6 +16,8 @@ from hashbench.data.fetch import FileSpec
 from hashbench.errors import HashbenchError
 from hashbench.types import Array
 
+_GITHUB = "https://raw.githubusercontent.com"
+
 
 def published(repository: str, commit: str, folder: str, **files: str) -> Draw:
     """The rows that authors published as list files in `folder` of a GitHub repository at `commit`.
@@ -24,13 +26,13 @@ def published(repository: str, commit: str, folder: str, **files: str) -> Draw:
     are fetched into the data folder like any data file, or found there.
     """
     project = repository.partition("/")[2].lower()
-    base = f"https://raw.githubusercontent.com/{repository}/{commit}/{urllib.parse.quote(folder)}/"
-    specs = {
-        part: FileSpec(f"lists/{project}/{PurePosixPath(folder).name}/{file}", urls=(base + file,))
-        for part, file in files.items()
-    }
+
+    def spec(file: str) -> FileSpec:
+        path = urllib.parse.quote(f"{repository}/{commit}/{folder}/{file}")
+        return FileSpec(f"lists/{project}/{PurePosixPath(folder).name}/{file}", urls=(f"{_GITHUB}/{path}",))
 
     def draw(dataset: Dataset, generator: np.random.Generator) -> Parts:
+        specs = {part: spec(file) for part, file in files.items()}
         source = Source.default(dataset.name, dataset.title)
         paths = source.gather(tuple(specs.values()), {})
         return _draw_listed(dict(zip(specs, paths, strict=True)), dataset, generator)
