@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from hashbench.report.citing import bibtex
-from hashbench.report.tables import table1
+from hashbench.report.quality import table1
 
 
 def test_a_citation_names_version_digest_and_each_paper_once(make_bundle, results_of):

@@ -11,8 +11,11 @@ import subprocess
 import pytest
 
 from hashbench.report import rendering
+from hashbench.report.ablation import ablation_table
 from hashbench.report.bundle import Ablation
-from hashbench.report.tables import Cell, Column, ablation_table, table1, table2, table3
+from hashbench.report.cost import table3
+from hashbench.report.quality import table1, table2
+from hashbench.report.tables import Cell, Column
 
 
 @pytest.fixture

@@ -10,19 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashbench.report.ablation import ablation_table, changed_hyperparameters
 from hashbench.report.bundle import Ablation
+from hashbench.report.cost import table3
+from hashbench.report.quality import table1, table2
 from hashbench.report.results import Results
-from hashbench.report.tables import (
-    Cell,
-    Column,
-    Row,
-    ablation_table,
-    changed_hyperparameters,
-    marked,
-    table1,
-    table2,
-    table3,
-)
+from hashbench.report.tables import Cell, Column, Row, marked
 from hashbench.types import Hyperparameter
 
 
@@ -155,12 +148,38 @@ def test_table3_counts_bytes_and_speed(make_bundle, results_of):
     assert not any(cell.marks for row in table.rows for cell in row.cells)
 
 
+def test_table3_states_the_median_over_methods_of_the_time_for_all_code_lengths(make_bundle, results_of):
+    bundle = make_bundle(5)
+    results = results_of(bundle)
+    setting = results.settings[0]
+    seconds = [
+        sum(np.mean([run.seconds.fit for run in results.runs(setting, method, bits)]) for bits in (16, 32, 64))
+        for method in results.ran
+    ]
+    stated = f"once takes, as the median over methods: Toys {np.median(seconds):.2f} s (5 methods); Toy mosaic"
+    assert f"Fitting all of 16, 32 and 64 bits {stated}" in table3(results, "tiny").notes[0]
+
+
 def test_the_ablation_says_what_each_variant_changes(make_bundle, results_of):
     bundle = replace(make_bundle(3), methods=("alpha",))
     table = ablation_table(results_of(bundle), [Ablation("alpha", ("beta", "gamma"))], "tiny")
     assert [row.remark for row in table.rows] == ["", "layers: 0 → 1", "layers: 0 → 2"]
     assert {row.section for row in table.rows} == {"Alpha"}
     assert table.rows[0].cells[0].marks == ("best",)
+
+
+def test_a_control_closes_each_section_of_the_ablation(make_bundle, results_of):
+    results = results_of(replace(make_bundle(4), methods=("alpha", "delta")))
+    ablations = [Ablation("alpha", ("beta",), ("delta",)), Ablation("gamma", (), ("delta",))]
+    table = ablation_table(results, ablations, "tiny")
+    assert [(row.section, row.label, row.remark) for row in table.rows] == [
+        ("Alpha", "Alpha", ""),
+        ("Alpha", "Beta_2", "layers: 0 → 1"),
+        ("Alpha", "Delta", "control"),
+        ("Gamma & Co", "Gamma & Co", ""),
+        ("Gamma & Co", "Delta", "control"),
+    ]
+    assert "delta" in table.methods
 
 
 def test_no_ablation_no_table(make_bundle, results_of):

@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable, Sequence
 
 from hashbench.report import rendering
+from hashbench.report.ablation import ablation_table
 from hashbench.report.bundle import ReportBundle
 from hashbench.report.citing import bibtex
 from hashbench.report.claims import Claim, check
+from hashbench.report.cost import table3
 from hashbench.report.html import Figure, page
 from hashbench.report.plots import all_plots
 from hashbench.report.published import compare, comparison_csv, comparison_markdown
+from hashbench.report.quality import table1, table2
 from hashbench.report.results import Results, mean
 from hashbench.report.style import drawing, looks, png_of, svg_of
-from hashbench.report.tables import Table, ablation_table, table1, table2, table3
+from hashbench.report.tables import Table
 
 Write = Callable[[str, str | bytes], None]
 

@@ -62,10 +62,12 @@ class PerClass:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Variants of the method `base` that change one thing each; all are methods of the records."""
+    """Variants of the method `base` that change one thing each, and other methods, the `controls`, that it must beat
+    to be worth its parts; all are methods of the records."""
 
     base: str
     variants: tuple[str, ...]
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from hashbench.report.labels import name_ends, name_points
 from hashbench.report.panels import Plot, best_words, grid, legend, mean_curve
+from hashbench.report.provenance import map_name
 from hashbench.report.results import Results, Setting, mean, spread
 from hashbench.report.style import MUTED_TEXT, Looks, new_figure
-from hashbench.report.tables import map_name
 from hashbench.types import RunRecord
 
 if TYPE_CHECKING:

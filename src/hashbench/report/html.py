@@ -16,9 +16,10 @@ from hashbench.report import rendering
 from hashbench.report.bundle import Gallery, PerClass, ReportBundle
 from hashbench.report.citing import bibtex
 from hashbench.report.claims import Claim
+from hashbench.report.provenance import map_name
 from hashbench.report.published import Comparison, comparison_rows
 from hashbench.report.results import Results, Setting
-from hashbench.report.tables import Table, map_name
+from hashbench.report.tables import Table
 from hashbench.types import Array, RunRecord
 
 

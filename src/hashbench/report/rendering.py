@@ -80,13 +80,17 @@ def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [(heading, len(list(members))) for heading, members in groupby(columns, key=lambda column: column.group)]
 
 
+def _has_remarks(table: Table) -> bool:
+    return any(row.remark for row in table.rows)
+
+
 def _closing(table: Table) -> str:
     return "; ".join(table.provenance) + f"; content digest {table.digest}"
 
 
 def markdown(table: Table) -> str:
     """The table in GitHub's Markdown, with notes and provenance below."""
-    remarks = any(row.remark for row in table.rows)
+    remarks = _has_remarks(table)
     head = [
         "Method",
         *(["Changes"] if remarks else []),
@@ -97,11 +101,7 @@ def markdown(table: Table) -> str:
     for heading, rows in table.sections():
         if heading:
             lines.append(_pipe([f"**{_markdown_text(heading)}**", *[""] * (len(head) - 1)]))
-        for row in rows:
-            cells = [
-                _decorated(*pair, "**{}**", "<u>{}</u>", "†") for pair in zip(row.cells, table.columns, strict=True)
-            ]
-            lines.append(_pipe([_markdown_text(row.label), *([_markdown_text(row.remark)] if remarks else []), *cells]))
+        lines += [_markdown_row(row, table.columns, remarks) for row in rows]
     lines += [
         "",
         *(f"{_markdown_text(note)}  " for note in table.notes),
@@ -110,6 +110,11 @@ def markdown(table: Table) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _markdown_row(row: Row, columns: Sequence[Column], remarks: bool) -> str:
+    cells = [_decorated(*pair, "**{}**", "<u>{}</u>", "†") for pair in zip(row.cells, columns, strict=True)]
+    return _pipe([_markdown_text(row.label), *([_markdown_text(row.remark)] if remarks else []), *cells])
 
 
 def _pipe(cells: Sequence[str]) -> str:
@@ -142,7 +147,7 @@ def _pages(table: Table) -> Iterator[list[tuple[str, list[Row]]]]:
 
 
 def _latex_float(table: Table, page: list[tuple[str, list[Row]]], number: int) -> str:
-    remarks = any(row.remark for row in table.rows)
+    remarks = _has_remarks(table)
     lead = 2 if remarks else 1
     caption = latex_text(table.caption) if number == 0 else f"{latex_text(table.caption)} (Continued.)"
     label = f"\\label{{tab:{table.name}}}" if number == 0 else ""
@@ -212,7 +217,7 @@ def csv_text(lines: Sequence[Sequence[object]]) -> str:
 
 def html(table: Table) -> str:
     """The table as an HTML fragment: a button in each heading sorts by it once the report's script runs."""
-    remarks = any(row.remark for row in table.rows)
+    remarks = _has_remarks(table)
     lead = 2 if remarks else 1
     groups = "".join(
         f'<th scope="colgroup" colspan="{n}">{escape(heading)}</th>' for heading, n in _groups(table.columns)
@@ -242,13 +247,14 @@ def _html_body(heading: str, rows: Sequence[Row], columns: Sequence[Column], rem
     title = (
         f'<tr class="section"><th scope="rowgroup" colspan="{width}">{escape(heading)}</th></tr>\n' if heading else ""
     )
-    return f"<tbody>\n{title}{''.join(_html_row(row, columns, remarks) for row in rows)}</tbody>\n"
+    lines = "".join(f"{_html_row(row, columns, remarks)}\n" for row in rows)
+    return f"<tbody>\n{title}{lines}</tbody>\n"
 
 
 def _html_row(row: Row, columns: Sequence[Column], remarks: bool) -> str:
     cells = "".join(_html_cell(cell, column) for cell, column in zip(row.cells, columns, strict=True))
     remark = f"<td>{escape(row.remark)}</td>" if remarks else ""
-    return f'<tr><th scope="row">{escape(row.label)}</th>{remark}{cells}</tr>\n'
+    return f'<tr><th scope="row">{escape(row.label)}</th>{remark}{cells}</tr>'
 
 
 def _html_cell(cell: Cell, column: Column) -> str:
@@ -258,6 +264,14 @@ def _html_cell(cell: Cell, column: Column) -> str:
     number, plus_minus, rest = text.partition(" ± ")
     spread = f" <small>± {rest}</small>" if plus_minus else ""
     return f'<td class="number" data-value="{value}">{number}{spread}</td>'
+
+
+_ROWS = {"md": _markdown_row, "tex": _latex_row, "html": _html_row}
+
+
+def row_text(table: Table, row: Row, ending: str) -> str:
+    """The one line that a row of the table is in the format 'md', 'tex' or 'html'."""
+    return _ROWS[ending](row, table.columns, _has_remarks(table))
 
 
 RENDERERS: dict[str, Callable[[Table], str]] = {"md": markdown, "tex": latex, "csv": tidy_csv, "html": html}

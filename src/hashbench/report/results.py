@@ -49,6 +49,14 @@ def spread(values: Sequence[float]) -> float | None:
     return statistics.stdev(values)
 
 
+def same_rules(records: Iterable[RunRecord]) -> bool:
+    """Whether all runs of each data set and backbone share what makes them comparable."""
+    found: dict[Setting, set[tuple[Any, ...]]] = defaultdict(set)
+    for record in records:
+        found[Setting(record.dataset, record.backbone)].add(tuple(getattr(record, rule) for rule in _RULES))
+    return all(len(rules) == 1 for rules in found.values())
+
+
 class Results:
     """The runs of one profile, looked up by setting, method and bits.
 

@@ -1,0 +1,96 @@
+"""Where a file of the report is not what the run records give, told by the table cell where there is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from hashbench.report.rendering import CSV_FIELDS, row_text
+from hashbench.report.tables import Cell, Row, Table
+
+Place = tuple[Table, str, Row | Cell]  # a table, a format, and what a line of it holds
+_IMAGE = re.compile(r"data:image/[^\"]+")
+_BETWEEN_CELLS = {"md": r"(?<!\\)\|", "tex": r"(?<!\\)&", "html": r"<td"}
+_SHOWN = 60  # characters
+
+
+def differences(name: str, found: str, expected: str, tables: Sequence[Table]) -> Iterator[str]:
+    """What `found`, the text of the file `name` on disk, says otherwise than `expected`, one sentence a line of it.
+
+    Images inside a page are left out: their bytes depend on the machine that drew them. Where lines are missing or
+    added only the first difference is told.
+    """
+    is_, should = (_IMAGE.sub("", text).splitlines() for text in (found, expected))
+    places = _places(name, should, tables)
+    for number, (a, b) in enumerate(zip_longest(is_, should)):
+        if a == b:
+            continue
+        yield f"{name}, {_difference(a, b, number, places)}"
+        if len(is_) != len(should):
+            return
+
+
+def _difference(is_: str | None, should: str | None, number: int, places: dict[int, Place]) -> str:
+    if is_ is None or should is None:
+        return (
+            f"line {number + 1}: {'is missing' if is_ is None else 'is there, but the run records give no such line'}"
+        )
+    where, a, b = f"line {number + 1}", is_, should
+    if number in places:
+        where, a, b = _cell_of(is_, should, *places[number])
+    a, b = _around_the_difference(a, b)
+    return f"{where}: is {a!r}, the run records give {b!r}"
+
+
+def _places(name: str, lines: Sequence[str], tables: Sequence[Table]) -> dict[int, Place]:
+    """Line number -> place, for the lines of `name` that are rows of a table, or
+    single cells as in CSV."""
+    stem, _, ending = name.rpartition("/")[2].partition(".")
+    shown = [table for table in tables if stem in (table.name, "report")]
+    if ending == "csv":
+        cells = ((table, cell) for table in shown for row in table.rows for cell in row.cells)
+        return {number: (table, "csv", cell) for number, (table, cell) in enumerate(cells, start=1)}
+    if ending not in _BETWEEN_CELLS:
+        return {}
+    found: dict[int, Place] = {}
+    start = 0
+    for table in shown:
+        for row in table.rows:
+            start = lines.index(row_text(table, row, ending), start)
+            found[start] = (table, ending, row)
+            start += 1
+    return found
+
+
+def _cell_of(is_: str, should: str, table: Table, ending: str, what: Row | Cell) -> tuple[str, str, str]:
+    """Where two lines of a table differ, in words, and what each says there; the whole row where cells do not match."""
+    if isinstance(what, Cell):
+        fields = [text.split(",") for text in (is_, should)]
+        names = [n for n, a, b in zip(CSV_FIELDS, *fields, strict=False) if a != b]
+        where = f"{what.dataset}, {what.backbone}, {what.method}, {what.bits} bits, {what.metric}"
+        return f"{where}, {' and '.join(names) or 'the line'}", is_, should
+    where = ", ".join(filter(None, (what.section, what.label)))
+    a, b = (re.split(_BETWEEN_CELLS[ending], line) for line in (is_, should))
+    if len(a) != len(b):
+        return where, is_, should
+    piece = next(number for number, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
+    first = len(b) - len(table.columns) - (ending == "md")  # a line of Markdown ends with a separator
+    if piece >= first:
+        column = table.columns[piece - first]
+        where = f"{where}, {', '.join(filter(None, (column.group, column.label)))}"
+    return where, a[piece].strip(), b[piece].strip()
+
+
+def _around_the_difference(a: str, b: str) -> tuple[str, str]:
+    """Two texts, cut to what lies around the first place in which they differ where they are long."""
+    place = next((number for number, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1]), 0)
+    start = max(place - _SHOWN // 3, 0)
+    return _cut(a, start), _cut(b, start)
+
+
+def _cut(text: str, start: int) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    end = start + _SHOWN
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
