@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
     for backbone in params["backbones"].values():
         backbone["weights"]["epochs"] = 1
-    params["ablations"] = {}
+    params["ablations"], params["controls"] = {}, []
     params["claims"] = [{"winners": ["nsh"], "losers": ["lsh"]}]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     dvc(folder, "init", "--no-scm")

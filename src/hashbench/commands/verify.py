@@ -53,9 +53,8 @@ def verify(folder: str, refit: str | None) -> int:
 
         faults += faults_of_refit(refit, layout)
     print(*faults, sep="\n", end="\n" if faults else "")
-    print(
-        f"{folder}: {checked} of {len(cells)} runs checked, {len(faults) or 'no'} difference{'s' if len(faults) != 1 else ''}"
-    )
+    count = f"{len(faults) or 'no'} difference{'s' if len(faults) != 1 else ''}"
+    print(f"{folder}: {checked} of {len(cells)} runs checked, {count}")
     return 1 if faults else 0
 
 
