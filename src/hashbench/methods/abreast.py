@@ -18,8 +18,11 @@ class Part(Protocol):
 
     weights: dict[str, Tensor]
 
-    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
-        """The loss terms of each of its trainings, by place, for the batches of all places."""
+    def draw(self, batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What its trainings draw for their batches, out of the batches of all places."""
+
+    def terms(self, *drawn: Tensor) -> dict[int, Mapping[str, Tensor]]:
+        """The loss terms of each of its trainings, by place, of what `draw` gave."""
 
     def clip(self, norm: float) -> None:
         """Bound the norm of each training's gradient."""
@@ -41,9 +44,13 @@ class Alone:
         self._training, self._place = training, place
         self.weights = {name: w for name, w in training.network.named_parameters() if w.requires_grad}
 
-    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
+    def draw(self, batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See `Part`."""
-        return {self._place: self._training.loss_terms(*self._training.draw(batches[self._place]))}
+        return self._training.draw(batches[self._place])
+
+    def terms(self, *drawn: Tensor) -> dict[int, Mapping[str, Tensor]]:
+        """See `Part`."""
+        return {self._place: self._training.loss_terms(*drawn)}
 
     def clip(self, norm: float) -> None:
         """See `Part`."""
@@ -80,10 +87,14 @@ class Abreast:
 
         self._terms = vmap(terms_of)
 
-    def terms(self, batches: Sequence[Tensor]) -> dict[int, Mapping[str, Tensor]]:
+    def draw(self, batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See `Part`."""
         drawn = [t.draw(batches[place]) for t, place in zip(self._trainings, self._places, strict=True)]
-        stacked = self._terms(self.weights, self._buffers, *map(torch.stack, zip(*drawn, strict=True)))
+        return tuple(map(torch.stack, zip(*drawn, strict=True)))
+
+    def terms(self, *drawn: Tensor) -> dict[int, Mapping[str, Tensor]]:
+        """See `Part`."""
+        stacked = self._terms(self.weights, self._buffers, *drawn)
         return {
             place: {name: values[number] for name, values in stacked.items()}
             for number, place in enumerate(self._places)

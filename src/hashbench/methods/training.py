@@ -168,8 +168,11 @@ class _Loop:
 
     def _step(self, batches: list[Tensor]) -> None:
         device = torch.device(self.session.device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.session.precision == "bf16"):
-            terms = {place: found for part in self.parts for place, found in part.terms(batches).items()}
+        terms: dict[int, Mapping[str, Tensor]] = {}
+        for part in self.parts:
+            drawn = part.draw(batches)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.session.precision == "bf16"):
+                terms |= part.terms(*drawn)
         losses = torch.stack([torch.stack(list(terms[place].values())).sum() for place in range(len(self.trainings))])
         if not torch.isfinite(losses).all():
             self._report_not_finite(losses, terms)

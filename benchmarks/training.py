@@ -1,0 +1,349 @@
+"""Measure the training steps of WCH and NSH, in one run on one machine.
+
+    python benchmarks/training.py
+
+WCH end to end, batches of 32: hashbench's step against a plain float32 re-statement of the published one (attention
+written out, the N x N x P x P similarities held whole, views made by PIL in worker processes), on a small ViT on the
+CPU and on ViT-B/16 at 224 px where there is a CUDA device. NSH: how much of its step goes to sorting and SortedNCE.
+Heads of several code lengths and seeds: side by side against one after the other. What is compared takes turns, the
+median of several rounds counts. Weights are random: speed does not depend on them. Writes results/bench/training.json
+and .md. Takes about three minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+
+from hashbench.features.backbones import Backbone, new_network, prepare_view
+from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.networks import fit_side_by_side
+from hashbench.methods.nsh import NSH, code_similarities, sorted_nce, sorted_similarities
+from hashbench.methods.registry import load_method
+from hashbench.methods.session import Session, in_session
+from hashbench.methods.sorting import softsort
+from hashbench.methods.wch import WCH
+from hashbench.types import TrainView
+
+OUT = Path("results/bench")
+BATCH, BITS, ROUNDS = 32, 64, 5
+GOALS = {"cpu": 1.5, "cuda": 5.0}
+NSH_GOAL = 0.2
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+RECIPE = Augmentation(
+    crop_scale=(0.2, 1.0),
+    crop_ratio=(3 / 4, 4 / 3),
+    flip=0.5,
+    jitter=0.8,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.1,
+    grey=0.2,
+    blur=0.5,
+    blur_sigma=(0.1, 2.0),
+    blur_width=13,
+)
+HEAD = {"temperature": 0.3, "hidden": 1024, "learning_rate": 1e-5}
+
+
+def backbone_spec(device: str) -> BackboneSpec:
+    """ViT-B/16 at 224 px on a GPU; on a CPU a ViT of 4 blocks, 192 wide, on 64 patches of 64 px."""
+    small = {"img_size": 64, "patch_size": 8, "embed_dim": 192, "depth": 4, "num_heads": 3}
+    block = {
+        "title": "ViT-B/16, 224 px" if device == "cuda" else "ViT of 4 blocks, 192 wide, 64 px in 64 patches",
+        "model": "vit_base_patch16_224" if device == "cuda" else "vit_tiny_patch16_224",
+        "arguments": {} if device == "cuda" else small,
+        "weights": {"file": "none.safetensors"},
+        "size": 224 if device == "cuda" else 64,
+        "interpolation": "bicubic",
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "pool": "avg",
+        "precision": "fp32",
+    }
+    return BackboneSpec.read("backbones.bench", block)
+
+
+class FreshBackbone:
+    """A `TrainableBackbone` with random weights."""
+
+    def __init__(self, device: str) -> None:
+        self.spec, self.device = backbone_spec(device), device
+
+    def build(self) -> Backbone:
+        """See `TrainableBackbone`."""
+        return Backbone(new_network(self.spec), self.spec).to(self.device).requires_grad_(True)
+
+    def augment(self, images: Any, rows: Any, view: int) -> Tensor:
+        """See `TrainableBackbone`."""
+        return prepare_view(images, rows, view, self.spec, RECIPE, 0, self.device)
+
+
+def pictures(n: int) -> np.ndarray:
+    """uint8 (n, 32, 32, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+
+
+def hashbench_steps(device: str, n_steps: int, precision: str) -> Callable[[], object]:
+    """An epoch of `n_steps` by the method itself."""
+    images = pictures(BATCH * n_steps)
+    backbone = FreshBackbone(device)
+    width = backbone.build().network.num_features
+    train = TrainView(
+        np.arange(len(images)), token_mean=np.zeros((len(images), width), np.float32), images=images, backbone=backbone
+    )
+    method = WCH(
+        backbone="finetune", attention=True, weights=True, weight_temperature=0.2, batch_size=BATCH, epochs=1, **HEAD
+    )
+
+    def run() -> None:
+        with in_session(Session(device=device, precision=precision)):
+            method.fit(train, BITS, 0)
+
+    return run
+
+
+def plain_weights(tokens1: Tensor, tokens2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Attended tokens of both views and W, with every intermediate array held whole."""
+    unit1, unit2 = F.normalize(tokens1, dim=2), F.normalize(tokens2, dim=2)
+    likeness = unit1 @ unit2.transpose(1, 2)
+    attended1 = torch.softmax(likeness.transpose(1, 2), dim=2) @ tokens1
+    attended2 = torch.softmax(likeness, dim=2) @ tokens2
+    unit1, unit2 = F.normalize(attended1, dim=2), F.normalize(attended2, dim=2)
+    cosines = torch.einsum("nid,mjd->nmij", unit1, unit2)
+    shares = torch.softmax(cosines.max(dim=3).values.mean(dim=2) / 0.2, dim=1)
+    return attended1, attended2, shares / shares.diagonal()
+
+
+def plain_loss(network: nn.Module, head: nn.Module, view1: Tensor, view2: Tensor, temperature: float) -> Tensor:
+    """The published loss of two views."""
+    attended1, attended2, weights = plain_weights(network(view1), network(view2))
+    codes1, codes2 = (straight_through_sign(head(tokens.mean(dim=1))) for tokens in (attended1, attended2))
+    logits = codes1 @ codes2.T / (codes1.shape[1] * temperature)
+    contrast = F.cross_entropy(logits, weights)
+    return contrast + codes1.mean(dim=0).square().mean() - codes1.square().mean()
+
+
+class PilViews(Dataset):
+    """Two views of each picture, by the transforms that public codes use."""
+
+    def __init__(self, images: np.ndarray, size: int) -> None:
+        self.images = images
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+                transforms.RandomGrayscale(0.2),
+                transforms.RandomApply([transforms.GaussianBlur(13, (0.1, 2.0))], p=0.5),
+                transforms.ToTensor(),
+                transforms.Normalize((0.5,) * 3, (0.5,) * 3),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        image = Image.fromarray(self.images[row])
+        return self.transform(image), self.transform(image)
+
+
+def plain_steps(device: str, n_steps: int) -> Callable[[], object]:
+    """An epoch of `n_steps` as published codes write it."""
+    backbone = FreshBackbone(device)
+    network = backbone.build().train()
+    for block in network.network.blocks:
+        block.attn.fused_attn = False
+    width = network.network.num_features
+    head = nn.Sequential(
+        nn.LayerNorm(width, eps=1e-6), nn.Linear(width, 1024), nn.ReLU(), nn.Linear(1024, BITS), nn.Tanh()
+    ).to(device)
+    optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-5, foreach=False)
+    workers = max(2, min(8, os.cpu_count() or 2))
+    loader = DataLoader(
+        PilViews(pictures(BATCH * n_steps), backbone.spec.size), BATCH, num_workers=workers, persistent_workers=True
+    )
+
+    def run() -> None:
+        for view1, view2 in loader:
+            loss = plain_loss(network, head, view1.to(device), view2.to(device), 0.3)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return run
+
+
+def seconds(run: Callable[[], object], device: str) -> float:
+    """Wall seconds of one call."""
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def medians(runs: dict[str, Callable[[], object]], device: str) -> dict[str, float]:
+    """The median seconds of each of `runs`, which take turns, after one turn that does not count."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(ROUNDS + 1):
+        for name, run in runs.items():
+            spent = seconds(run, device)
+            if turn:
+                taken[name].append(spent)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def measure_wch(device: str) -> dict[str, Any]:
+    """Seconds of a step of WCH, plain and by hashbench."""
+    n_steps = 20 if device == "cuda" else 4
+    runs = {
+        "plain, fp32": plain_steps(device, n_steps),
+        "hashbench, fp32": hashbench_steps(device, n_steps, "fp32"),
+        "hashbench, bf16": hashbench_steps(device, n_steps, "bf16"),
+    }
+    step = {name: taken / n_steps for name, taken in medians(runs, device).items()}
+    found: dict[str, Any] = {"backbone": backbone_spec(device).title, "device": device, "seconds": step}
+    with FlopCounterMode(display=False) as counter:
+        hashbench_steps(device, 1, "fp32")()
+    found["gflop"] = counter.get_total_flops() / 1e9
+    if device == "cuda":
+        for name, run in runs.items():
+            torch.cuda.reset_peak_memory_stats()
+            run()
+            found.setdefault("peak_mib", {})[name] = torch.cuda.max_memory_allocated() / 2**20
+    return found
+
+
+def measure_nsh(device: str) -> dict[str, Any]:
+    """Seconds of NSH's step at batch 64 on features of 1,280, and of sorting and SortedNCE alone, backward included."""
+    batch, n_features, n_steps = 64, 1280, 30
+    views = np.random.default_rng(0).normal(size=(2, batch * n_steps, n_features)).astype(np.float32)
+    train = TrainView(np.arange(batch * n_steps), pooled=views[0], views=views)
+    method = NSH(
+        sorter="softsort",
+        sorter_temperature=3.0,
+        m=2,
+        latent=1024,
+        quantisation=0.0,
+        batch_size=batch,
+        epochs=1,
+        **{**HEAD, "learning_rate": 1e-3},
+    )
+    codes = [torch.randn(batch, BITS, device=device).sign().requires_grad_(True) for _ in range(2)]
+    latents = [F.normalize(torch.randn(batch, 1024, device=device), dim=1).requires_grad_(True) for _ in range(2)]
+
+    def whole() -> None:
+        with in_session(Session(device=device)):
+            method.fit(train, BITS, 0)
+
+    def sorting() -> None:
+        for _ in range(n_steps):
+            permutations = softsort(code_similarities(*codes), 3.0 / BITS)
+            sorted_nce(sorted_similarities(permutations, *latents), 2, 0.3).backward()
+
+    step = {name: taken / n_steps for name, taken in medians({"step": whole, "sorting": sorting}, device).items()}
+    return {"seconds": step, "share": step["sorting"] / step["step"]}
+
+
+def measure_side_by_side(device: str) -> dict[str, Any]:
+    """Seconds to train the control's heads of 16, 32, 64 bits and three seeds, one by one and side by side."""
+    rng = np.random.default_rng(0)
+    views = rng.normal(size=(2, 640, 1280)).astype(np.float32)
+    train = TrainView(np.arange(640), pooled=views[0], views=views)
+    cells = [(bits, seed) for bits in (16, 32, 64) for seed in range(3)]
+    control = load_method("baselines/contrastive.py")
+
+    def methods() -> list[Any]:
+        return [control(temperature=0.5, hidden=1024, learning_rate=1e-3, batch_size=64, epochs=1) for _ in cells]
+
+    def one_by_one() -> None:
+        with in_session(Session(device=device)):
+            for method, (bits, seed) in zip(methods(), cells, strict=True):
+                method.fit(train, bits, seed)
+
+    def side_by_side() -> None:
+        with in_session(Session(device=device)):
+            fit_side_by_side(methods(), train, *zip(*cells, strict=True))
+
+    return medians({"one by one": one_by_one, "side by side": side_by_side}, device)
+
+
+def utilisation(wch: dict[str, Any]) -> float | None:
+    """Model FLOP utilisation of hashbench's bf16 step, where the device's peak is known."""
+    name = torch.cuda.get_device_name() if wch["device"] == "cuda" else ""
+    peak = next((value for key, value in PEAK_TFLOPS.items() if key in name), None)
+    return None if peak is None else wch["gflop"] / wch["seconds"]["hashbench, bf16"] / 1e3 / peak
+
+
+def report(found: dict[str, Any]) -> Iterator[str]:
+    """The lines of the Markdown page."""
+    wch, nsh, side = found["wch"], found["nsh"], found["side_by_side"]
+    plain, goal = wch["seconds"]["plain, fp32"], GOALS[wch["device"]]
+    yield "# Speed of training\n"
+    yield f"{found['machine']}. Medians of {ROUNDS} rounds. Made by `python benchmarks/training.py`.\n"
+    yield f"## A step of WCH end to end: {wch['backbone']}, batch {BATCH}, on {wch['device']}\n"
+    yield "| step | ms | plain / this |"
+    yield "|---|---:|---:|"
+    for name, spent in wch["seconds"].items():
+        yield f"| {name} | {1000 * spent:.1f} | {plain / spent:.2f} |"
+    best = max(plain / spent for spent in wch["seconds"].values())
+    yield f"\n- {'met' if best >= goal else 'NOT met'}: at least {goal} times faster than the plain step"
+    yield f"- {wch['gflop']:.1f} GFLOP a step"
+    if (share := utilisation(wch)) is not None:
+        yield f"- {share:.1%} of the device's bf16 peak (model FLOP utilisation)"
+    for name, peak in wch.get("peak_mib", {}).items():
+        yield f"- peak memory, {name}: {peak:,.0f} MiB"
+    yield "\n## NSH: what sorting costs\n"
+    yield f"A step at batch 64 on features of 1,280 takes {1000 * nsh['seconds']['step']:.2f} ms; sorting, "
+    yield f"similarities and SortedNCE, both ways, {1000 * nsh['seconds']['sorting']:.2f} ms: {nsh['share']:.1%}.\n"
+    yield f"- {'met' if nsh['share'] < NSH_GOAL else 'NOT met'}: under {NSH_GOAL:.0%} of the step"
+    yield "\n## Nine heads of the control (16, 32, 64 bits, three seeds)\n"
+    yield f"One by one {side['one by one']:.2f} s, side by side {side['side by side']:.2f} s: "
+    yield f"{side['one by one'] / side['side by side']:.2f} times faster.\n"
+
+
+def main() -> None:
+    """Measure and write the results."""
+    device = torch.cuda.get_device_name() if DEVICE == "cuda" else f"{os.cpu_count()} cores, {platform.machine()}"
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm"))
+    load = f"load average at the start {os.getloadavg()[0]:.2f}"
+    found = {
+        "machine": f"{device}; Python {platform.python_version()}, {packages}; {load}",
+        "wch": measure_wch(DEVICE),
+        "nsh": measure_nsh(DEVICE),
+        "side_by_side": measure_side_by_side(DEVICE),
+    }
+    OUT.mkdir(parents=True, exist_ok=True)
+    suffix = "-gpu" if DEVICE == "cuda" else ""
+    (OUT / f"training{suffix}.json").write_text(json.dumps(found, indent=1) + "\n")
+    page = "\n".join(report(found))
+    (OUT / f"training{suffix}.md").write_text(page)
+    with contextlib.suppress(BrokenPipeError):
+        print(page)
+
+
+if __name__ == "__main__":
+    main()
