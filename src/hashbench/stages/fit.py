@@ -10,8 +10,9 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,12 +22,12 @@ from hashbench.errors import HashbenchError
 from hashbench.layout import Cell, Layout, cells_of
 from hashbench.methods.base import Method
 from hashbench.methods.registry import code_files, load_method
-from hashbench.params import MethodParams, did_you_mean, load_params
+from hashbench.params import MethodParams, did_you_mean, load_params, params_path
 from hashbench.progress import track
 from hashbench.stages.command import log, run_stage
+from hashbench.stages.executors import Work, spread
 from hashbench.stages.machine import device_name, versions
-from hashbench.stages.provide import Features, open_features
-from hashbench.stages.side_by_side import run_side_by_side
+from hashbench.stages.provide import Features, files_of_features, open_features
 from hashbench.types import Array, Codes
 
 ROWS_AT_ONCE = 8192
@@ -40,7 +41,9 @@ def main(profile: str, method: str) -> None:
     constructor(method, fitter.method_class, fitter.block)
     cells = list(cells_of(params, profile, method))
     stale = [cell for cell in cells if not fitter.is_up_to_date(cell)]
-    for _ in track(run_side_by_side(fitter.fit, stale), f"fit {method}", total=len(stale)):
+    gpus = fitter.share_of_a_gpu if params.profile(profile).device == "cuda" else 0.0
+    work = Work(replace(fitter).fit, fitter.reads, fitter.writes, gpus)  # a copy: without what cannot leave this host
+    for _ in track(spread(work, stale), f"fit {method}", total=len(stale)):
         pass
     log.info("fit %s: %d cells fitted, %d kept", method, len(stale), len(cells) - len(stale))
 
@@ -92,6 +95,24 @@ class Fitter:
         fingerprint = store.digest_of(self.made_from(cell))
         files = (self.layout.model(cell), self.layout.codes(cell))
         return all(store.is_whole(path, fingerprint=fingerprint) for path in files)
+
+    def reads(self, cell: Cell) -> dict[Path, Path]:
+        """Every file that `fit` opens: its place below the working directory, and where it lies."""
+        needs = self.method_class.needs
+        files = files_of_features(load_params(), self.profile, cell.dataset, cell.backbone, needs)
+        code = Path(self.block.code)
+        own_code = {code: code} if code.is_file() and not code.is_absolute() else {}
+        return {Path("params.yaml"): params_path(), **files, **own_code}
+
+    def writes(self, cell: Cell) -> list[Path]:
+        """Every file that `fit` leaves."""
+        artefacts = (self.layout.model(cell), self.layout.codes(cell))
+        return [path for artefact in artefacts for path in (artefact, store.sidecar(artefact))]
+
+    @property
+    def share_of_a_gpu(self) -> float:
+        """How much of a GPU a cell takes: a backbone in training fills one, heads on stored features do not."""
+        return 1.0 if "backbone" in self.method_class.needs else 0.25
 
     def fit(self, cell: Cell) -> None:
         """Fit one cell, encode queries and database, and write model and codes."""
@@ -153,4 +174,6 @@ def encode(method: Method, features: Features, rows: Array) -> Codes:
 
 
 if __name__ == "__main__":
-    run_stage(main, "profile", "method")
+    from hashbench.stages import fit  # by its name: other hosts look for what it defines there, not in __main__
+
+    run_stage(fit.main, "profile", "method")

@@ -95,6 +95,26 @@ def open_features(params: Params, profile: str, dataset: str, backbone: str, nee
     return Features(split, train, pooled, token_mean, images, trainable)
 
 
+def files_of_features(
+    params: Params, profile: str, dataset: str, backbone: str, needs: frozenset[str]
+) -> dict[Path, Path]:
+    """Every file that `open_features` opens: its place below the project's folder, and where it lies."""
+    layout = Layout(profile)
+    arrays = {"pooled", "token_mean"} | (needs & {"views", "view_tokens"})
+    artefacts = [
+        layout.split(dataset),
+        *(layout.features(dataset, backbone) / f"{name}.npy" for name in sorted(arrays)),
+        *(layout.dataset(dataset) / name for name in ("labels.safetensors", "images.npy") if "images" in needs),
+        *([layout.trained_weights(dataset, backbone)] if "backbone" in needs else []),
+    ]
+    files = [layout.features_record(dataset, backbone), *artefacts, *map(store.sidecar, artefacts)]
+    found = {path: path for path in files if path.is_file()}
+    weights = backbone_spec(params, backbone).weights
+    if "backbone" in needs and not isinstance(weights, Pretraining):
+        found[Path("weights") / weights.file] = weights_path(params, layout, dataset, backbone)
+    return found
+
+
 def _of_one_size(dataset: Dataset, rows: Array) -> Array:
     images = dataset.read(rows)
     if not isinstance(images, np.ndarray):

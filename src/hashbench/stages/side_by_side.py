@@ -24,7 +24,7 @@ def run_side_by_side(work: Callable[[_Item], None], items: Sequence[_Item]) -> I
         return
     # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
+    with ProcessPoolExecutor(workers, context, use_one_core, ("torch" in sys.modules,)) as pool:
         futures = {pool.submit(work, item): item for item in items}
         try:
             for future in as_completed(futures):
@@ -35,14 +35,17 @@ def run_side_by_side(work: Callable[[_Item], None], items: Sequence[_Item]) -> I
             raise
 
 
-def use_one_core() -> None:
-    """Let this process compute on one core, with algorithms that give the same bits every time."""
+def use_one_core(with_torch: bool = False) -> None:
+    """Let this process compute on one core, with algorithms that give the same bits every time.
+
+    `with_torch`: torch will be in use here, if it is not yet.
+    """
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # for what is imported later
-    if "torch" in sys.modules:
+    if with_torch or "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True, warn_only=True)
+    threadpool_limits(1)

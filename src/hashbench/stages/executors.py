@@ -1,0 +1,63 @@
+"""Who computes the cells of a stage: the cores of this machine, or the hosts of a Ray cluster.
+
+$HASHBENCH_EXECUTOR chooses (`local` unless it says `ray`), so that no pipeline file depends on where a run takes place.
+Both executors leave the same files, byte for byte but for the seconds that they name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from hashbench.errors import HashbenchError
+from hashbench.stages.side_by_side import run_side_by_side
+
+Item = TypeVar("Item")
+EXECUTORS = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Work(Generic[Item]):
+    """What is to be done for an item: a function of files below the working directory to files below it.
+
+    `do(item)` opens no files but those of `reads(item)` and leaves those of `writes(item)`. `reads` maps the place of
+    each file below the working directory to where it lies on this machine. `gpus` is the share of a GPU that an item
+    takes while it is done.
+    """
+
+    do: Callable[[Item], None]
+    reads: Callable[[Item], Mapping[Path, Path]]
+    writes: Callable[[Item], Sequence[Path]]
+    gpus: float = 0.0
+
+
+def spread(work: Work[Item], items: Sequence[Item]) -> Iterator[Item]:
+    """Do `work` for every item where $HASHBENCH_EXECUTOR says; yield each item when its files are in place.
+
+    Raises the first error of an item, HashbenchError where the executor is unknown or cannot be reached.
+    """
+    if chosen_executor() == "local":
+        yield from run_side_by_side(work.do, items)
+    elif items:
+        from hashbench.stages.ray_cluster import run_on_cluster
+
+        yield from run_on_cluster(work, items, cluster_address())
+
+
+def chosen_executor() -> str:
+    """`local` or `ray`, as $HASHBENCH_EXECUTOR says. Raises HashbenchError for another word, or without Ray."""
+    name = os.environ.get("HASHBENCH_EXECUTOR") or "local"
+    if name not in EXECUTORS:
+        raise HashbenchError(f"HASHBENCH_EXECUTOR: unknown executor '{name}' (allowed: {', '.join(EXECUTORS)})")
+    if name == "ray" and importlib.util.find_spec("ray") is None:
+        raise HashbenchError("executor ray: Ray is not installed; run `uv sync --locked --extra cluster`")
+    return name
+
+
+def cluster_address() -> str:
+    """Where the Ray cluster is: $HASHBENCH_RAY_ADDRESS, `auto` (the cluster that this host is part of) or HOST:PORT."""
+    return os.environ.get("HASHBENCH_RAY_ADDRESS") or "auto"

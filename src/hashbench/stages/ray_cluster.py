@@ -1,0 +1,272 @@
+"""The executor `ray`: cells on the hosts of a Ray cluster, which need not share a file system.
+
+The driver, that is the stage's own process, puts the files that cells read into Ray's object store; a host fetches each
+of them once. A cell is computed in an empty folder that holds these files and nothing else, and hands back the bytes of
+the files it made. The driver alone writes them into the project, once a cell, so a cell that Ray ran twice (because the
+host of the first run was lost) cannot leave two results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import hashbench
+import hashbench.baselines
+from hashbench import store
+from hashbench.errors import HashbenchError
+from hashbench.stages.command import log
+from hashbench.stages.executors import Item, Work
+from hashbench.stages.machine import versions
+from hashbench.stages.side_by_side import use_one_core
+
+RUNS_OF_A_CELL = 4  # a host that dies takes its cells along; a cell that was lost so often may be what kills it
+PIECE = 1 << 28  # bytes of one object: a file larger than a host's object store still passes through it
+SECONDS_BETWEEN_LOOKS = 2.0
+KEPT_SECONDS = 7 * 24 * 3600.0
+QUIET = {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": r"[\s\S]",  # dozens of lines for a lost host; `Hosts` tells it in one
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class Shipped(NamedTuple):
+    """A file on its way to other hosts: its place below the working directory, its sha256, and its pieces there."""
+
+    place: Path
+    sha256: str
+    pieces: tuple[Any, ...]
+
+
+def run_on_cluster(work: Work[Item], items: Sequence[Item], address: str) -> Iterator[Item]:
+    """Do `work` for every item on the cluster at `address`; yield each item when its files are in place here.
+
+    Raises the first error of an item; HashbenchError where there is no such cluster, where a host runs other code or
+    other packages than this one, or where an item's hosts were lost again and again.
+    """
+    ray = connect(address)
+    try:
+        require_resources(ray, work.gpus)
+        yield from _run(ray, work, items)
+    finally:
+        ray.shutdown()
+
+
+def _run(ray: Any, work: Work[Item], items: Sequence[Item]) -> Iterator[Item]:
+    task = ray.remote(num_cpus=1, num_gpus=work.gpus, max_retries=RUNS_OF_A_CELL - 1, scheduling_strategy="SPREAD")(
+        run_here
+    )
+    ship = cache(lambda place, path: Shipped(place, *_put(ray, path)))
+    waiting = {}
+    for item in items:
+        files = [ship(place, path) for place, path in work.reads(item).items()]
+        reference = task.remote(work.do, item, files, list(work.writes(item)), program(), "torch" in sys.modules)
+        waiting[reference] = item
+    hosts = Hosts(ray)
+    while waiting:
+        finished, _ = ray.wait(list(waiting), timeout=SECONDS_BETWEEN_LOOKS)
+        hosts.tell_changes()
+        for reference in finished:
+            item = waiting.pop(reference)
+            for place, content in _result(ray, reference, item).items():
+                with store.replacing(place) as temporary:
+                    temporary.write_bytes(content)
+            yield item
+
+
+def _result(ray: Any, reference: Any, item: object) -> dict[Path, bytes]:
+    try:
+        made: dict[Path, bytes] = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, HashbenchError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        name = getattr(item, "name", item)
+        raise HashbenchError(
+            f"{name} was lost {RUNS_OF_A_CELL} times with the process or host that ran it ({type(error).__name__}); "
+            "see `ray status` and the memory of the hosts, then run again"
+        ) from None
+    return made
+
+
+def connect(address: str) -> Any:
+    """Ray, connected to the cluster at `address` (`auto` or HOST:PORT) and quiet.
+
+    Raises HashbenchError where no cluster answers, or one that does not let this process in.
+    """
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    import ray
+
+    where = "on this host" if address == "auto" else f"at {address}"
+    remedy = "start one with `ray start --head`, see docs/cluster.md"
+    if address != "auto":
+        _require_answer(address, f"executor ray: nothing answers {where}; {remedy}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise HashbenchError(f"executor ray: no cluster {where} lets this process in ({reason}); {remedy}") from None
+    return ray
+
+
+def _require_answer(address: str, complaint: str) -> None:
+    """Raise HashbenchError unless HOST:PORT takes a connection: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise HashbenchError(f"executor ray: address '{address}' is neither auto nor HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError:
+        raise HashbenchError(complaint) from None
+
+
+def require_resources(ray: Any, gpus: float) -> None:
+    """Raise HashbenchError where the cluster has no core, or not the GPU that a cell needs: Ray would wait for it."""
+    there = ray.cluster_resources()
+    for kind, needed in (("CPU", 1.0), ("GPU", gpus)):
+        if there.get(kind, 0.0) < needed:
+            raise HashbenchError(f"executor ray: no host of the cluster offers a {kind}; add one with `ray start`")
+
+
+class Hosts:
+    """The hosts of a cluster; tells which are there, and which were lost."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._alive = self._nodes()
+        cores = sum(self._alive.values())
+        log.info("ray: %d hosts, %d cores", len(self._alive), cores)
+
+    def _nodes(self) -> dict[tuple[str, str], int]:
+        return {
+            (node["NodeID"], node["NodeManagerHostname"]): int(node["Resources"].get("CPU", 0))
+            for node in self._ray.nodes()
+            if node["Alive"]
+        }
+
+    def tell_changes(self) -> None:
+        """Log which hosts came and went since the last call."""
+        now = self._nodes()
+        for _, name in self._alive.keys() - now.keys():
+            log.warning("ray: lost host %s; its cells run again elsewhere", name)
+        for node in now.keys() - self._alive.keys():
+            log.info("ray: host %s with %d cores joined", node[1], now[node])
+        self._alive = now
+
+
+def _put(ray: Any, path: Path) -> tuple[str, tuple[Any, ...]]:
+    """Put a file into the object store: its sha256 and the references of its pieces."""
+    sidecar = store.sidecar(path)
+    sha = store.about(path)["sha256"] if sidecar.is_file() else store.sha256_of(path)
+    if not path.stat().st_size:
+        return sha, ()
+    content = np.memmap(path, np.uint8, "r")
+    return sha, tuple(ray.put(np.asarray(content[start : start + PIECE])) for start in range(0, len(content), PIECE))
+
+
+@cache
+def program() -> dict[str, str]:
+    """What decides a cell's bits besides its files: hashbench's sources and the versions of the packages."""
+    folders = [Path(folder) for folder in (*hashbench.__path__, *hashbench.baselines.__path__)]
+    sources = {
+        path.relative_to(folder).as_posix(): store.sha256_of(path)
+        for folder in folders
+        for path in folder.rglob("*.py")
+    }
+    return {"hashbench's sources": store.digest_of(sources), **versions()}
+
+
+def run_here(
+    do: Callable[[Item], None],
+    item: Item,
+    files: Sequence[Shipped],
+    writes: Sequence[Path],
+    driver: Mapping[str, str],
+    with_torch: bool,
+) -> dict[Path, bytes]:
+    """Do an item on this host, in a folder of its own that holds `files`; the bytes of the files that it `writes`.
+
+    Raises HashbenchError where this host's program is not the driver's.
+    """
+    require_same_program(driver)
+    use_one_core(with_torch)
+    os.environ.pop("HASHBENCH_PARAMS", None)
+    os.environ.pop("HASHBENCH_WEIGHTS", None)
+    with tempfile.TemporaryDirectory(prefix="cell-", dir=inputs_folder()) as folder, contextlib.chdir(folder):
+        for file in files:
+            file.place.parent.mkdir(parents=True, exist_ok=True)
+            file.place.symlink_to(fetched(file))
+        try:
+            do(item)
+        except HashbenchError as error:
+            raise HashbenchError(f"{error} (on host {socket.gethostname()})") from None
+        return {place: place.read_bytes() for place in writes}
+
+
+def require_same_program(driver: Mapping[str, str]) -> None:
+    """Raise HashbenchError where this host's sources or packages differ from the driver's."""
+    for name, there in driver.items():
+        here = program().get(name)
+        if here != there:
+            raise HashbenchError(
+                f"host {socket.gethostname()}: {name} is {here}, the driver has {there}; "
+                "check out the same commit there, run `uv sync --locked` and start Ray again"
+            )
+
+
+def inputs_folder() -> Path:
+    """The folder of this host, below its folder for temporary files ($TMPDIR), that keeps what was shipped to it."""
+    folder = Path(tempfile.gettempdir()) / f"hashbench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise HashbenchError(f"host {socket.gethostname()}: {folder} belongs to someone else; set TMPDIR and start Ray")
+    return folder
+
+
+def fetched(file: Shipped) -> Path:
+    """The path of a shipped file on this host: fetched on first use, kept until no cell has used it for a week."""
+    path = inputs_folder() / file.sha256
+    if not path.exists():
+        _remove_unused(path.parent)
+        incoming = Path(file.sha256)  # in the cell's own folder: several cells of a host may fetch the same file
+        if _receive(file, incoming) != file.sha256:
+            raise HashbenchError(f"{file.place} is damaged (its sha256 is not the recorded one); run `dvc repro`")
+        incoming.replace(path)
+    os.utime(path)
+    return path
+
+
+def _receive(file: Shipped, path: Path) -> str:
+    """Write the pieces of `file` to `path`; the sha256 of what was written."""
+    import ray
+
+    sha = hashlib.sha256()
+    with path.open("wb") as out:
+        for piece in file.pieces:
+            content = memoryview(ray.get(piece))
+            sha.update(content)
+            out.write(content)
+    return sha.hexdigest()
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the inputs that no cell has used for long, and the folders of cells that were killed."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - KEPT_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
