@@ -1,23 +1,46 @@
-"""A typed view of params.yaml, the only home of numbers."""
+"""A typed view of params.yaml, the only home of numbers, and every check that needs no work to be started."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import typing
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hashbench.checks import check_dataset, check_method
 from hashbench.errors import HashbenchError
+from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.sentences import did_you_mean as did_you_mean
+from hashbench.sentences import first_error as first_error
+from hashbench.sentences import known as known
+from hashbench.sentences import one_line
 from hashbench.types import Hyperparameter
 
 T = TypeVar("T")
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+def _without_repeats(values: list[T]) -> list[T]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise ValueError(f"{value} stands {times} times in it; each may stand once")
+    return values
+
+
+def _name(letters: str, description: str) -> Any:
+    return Field(pattern=f"^[a-z0-9][{letters}]*$", max_length=64, description=description)
+
+
+Name = Annotated[str, _name("a-z0-9_", "a name of small letters, digits and _")]
+ProfileName = Annotated[str, _name("a-z0-9_-", "a name of small letters, digits, _ and -")]
+Title = Annotated[str, Field(min_length=1, max_length=200, description="a text of 1 to 200 letters")]
 Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Set = Annotated[list[T], Field(min_length=1), AfterValidator(_without_repeats)]
 
 
 class _Strict(BaseModel):
@@ -29,7 +52,7 @@ class EvaluationParams(_Strict):
 
     denominator: Literal["relevant_in_top_k", "min_k_relevant", "relevant"]
     empty: Literal["zero", "nan"]
-    ranks: list[Annotated[int, Field(strict=True, ge=1)]]
+    ranks: Set[Count]
 
 
 class DatasetParams(BaseModel):
@@ -38,9 +61,9 @@ class DatasetParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: Name
-    title: str
+    title: Title
     protocol: str
-    k: Annotated[int, Field(strict=True, ge=1)] | None
+    k: Count | None
     augmentation: str
 
     @property
@@ -63,7 +86,7 @@ class MethodParams(BaseModel):
         return dict(self.__pydantic_extra__)
 
 
-class Profile(_Strict):
+class ProfileParams(_Strict):
     """One table: data sets x backbones x methods x bits x seeds, on one kind of device.
 
     `precision` computes the losses of trained methods in float32, or under autocast to bfloat16; `checkpoint_layers`
@@ -72,64 +95,85 @@ class Profile(_Strict):
     of methods in this profile.
     """
 
-    title: str
+    title: Title
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
-    checkpoint_layers: bool
-    datasets: Annotated[list[Name], Field(min_length=1)]
-    backbones: Annotated[list[Name], Field(min_length=1)]
-    bits: Annotated[list[Bits], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
-    views: Annotated[int, Field(strict=True, ge=2)]
+    checkpoint_layers: Annotated[bool, Field(strict=True)]
+    datasets: Set[Name]
+    backbones: Set[Name]
+    bits: Set[Bits]
+    seeds: Set[Seed]
+    views: Annotated[int, Field(strict=True, ge=2, le=1000)]
     overrides: dict[Name, dict[str, Hyperparameter]]
 
 
 class ClaimParams(_Strict):
     """The claim that each of the `winners` beats each of the `losers`, which the report checks."""
 
-    winners: list[Name]
-    losers: list[Name]
+    winners: Set[Name]
+    losers: Set[Name]
 
 
 class Params(_Strict):
     """The whole of params.yaml."""
 
-    base_seed: Annotated[int, Field(strict=True, ge=0)]
+    base_seed: Seed
     evaluation: EvaluationParams
-    profiles: dict[str, Profile]
+    profiles: dict[ProfileName, ProfileParams]
     datasets: dict[Name, DatasetParams]
     augmentations: dict[str, dict[str, Any]]
     backbones: dict[Name, dict[str, Any]]
     methods: dict[Name, MethodParams]
     ablations: dict[Name, MethodParams]
-    controls: list[Name]
+    controls: Annotated[list[Name], AfterValidator(_without_repeats)]
     claims: list[ClaimParams]
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Params:
-        for profile_name, profile in self.profiles.items():
-            where = f"profiles.{profile_name}"
-            for dataset in profile.datasets:
-                known(f"{where}.datasets", dataset, self.datasets)
-            for backbone in profile.backbones:
-                known(f"{where}.backbones", backbone, self.backbones)
-            for method, values in profile.overrides.items():
-                block = known(f"{where}.overrides", method, {**self.methods, **self.ablations})
-                for name in values:
-                    known(f"{where}.overrides.{method}", name, block.hyperparameters)
-        for name, dataset_params in self.datasets.items():
-            known(f"datasets.{name}.augmentation", dataset_params.augmentation, self.augmentations)
-        for number, claim in enumerate(self.claims):
-            for method in (*claim.winners, *claim.losers):
-                known(f"claims.{number}", method, self.methods)
-        for method in self.controls:
-            known("controls", method, self.methods)
+    def _parts_fit_together(self) -> Params:
         shared = set(self.methods) & set(self.ablations)
         if shared:
-            raise ValueError(f"{sorted(shared)[0]} stands both under methods and under ablations; rename one")
+            raise HashbenchError(
+                f"key 'ablations.{min(shared)}': '{min(shared)}' is the name of a method too; rename one of the two"
+            )
+        for name, augmentation in self.augmentations.items():
+            _check_block(("augmentations", name), augmentation, Augmentation)
+        for name, backbone in self.backbones.items():
+            _check_block(("backbones", name), backbone, BackboneSpec)
+        for name, dataset in self.datasets.items():
+            known(f"datasets.{name}.augmentation", dataset.augmentation, self.augmentations)
+            beside = tuple(DatasetParams.model_fields)
+            check_dataset(f"datasets.{name}", dataset.kind, dataset.protocol, dataset.k, dataset.load_options, beside)
+        for group in ("methods", "ablations"):
+            for name, method in getattr(self, group).items():
+                check_method(f"{group}.{name}", method.code, method.hyperparameters)
+        for name, profile in self.profiles.items():
+            self._check_profile(f"profiles.{name}", name, profile)
+        for number, claim in enumerate(self.claims):
+            self._check_claim(f"claims.{number}", claim)
+        for method in self.controls:
+            known("controls", method, self.methods)
         return self
 
-    def profile(self, name: str) -> Profile:
+    def _check_profile(self, where: str, name: str, profile: ProfileParams) -> None:
+        for dataset in profile.datasets:
+            known(f"{where}.datasets", dataset, self.datasets)
+        for backbone in profile.backbones:
+            known(f"{where}.backbones", backbone, self.backbones)
+        for method, values in profile.overrides.items():
+            block = known(f"{where}.overrides", method, {**self.methods, **self.ablations})
+            for key in values:
+                known(f"{where}.overrides.{method}", key, block.hyperparameters)
+            check_method(f"{where}.overrides.{method}", block.code, self.method(method, name).hyperparameters)
+
+    def _check_claim(self, where: str, claim: ClaimParams) -> None:
+        for side in ("winners", "losers"):
+            for method in getattr(claim, side):
+                known(f"{where}.{side}", method, self.methods)
+        both = sorted(set(claim.winners) & set(claim.losers))
+        if both:
+            raise HashbenchError(f"key '{where}.losers' names '{both[0]}', which is among its winners; take one out")
+
+    def profile(self, name: str) -> ProfileParams:
         """The profile called `name`."""
         return known("profile", name, self.profiles)
 
@@ -140,19 +184,11 @@ class Params(_Strict):
         return MethodParams.model_validate({"code": block.code, **block.hyperparameters, **overrides})
 
 
-def known(where: str, name: str, table: Mapping[str, T]) -> T:
-    """`table[name]`. Raises HashbenchError that says what is allowed and what was probably meant."""
-    if name in table:
-        return table[name]
-    raise HashbenchError(f"{where}: unknown name '{name}'{did_you_mean(name, table)}")
-
-
-def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence that turns an unknown name down."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    guess = f"; did you mean '{near[0]}'?" if near else ""
-    return f"{guess} (allowed: {', '.join(names) or 'none'})"
+def _check_block(where: tuple[str, str], block: Mapping[str, Any], model: type[BaseModel]) -> None:
+    try:
+        model.model_validate(block)
+    except ValidationError as error:
+        raise HashbenchError(first_error(error, model.model_json_schema(), where)) from None
 
 
 def params_path() -> Path:
@@ -167,56 +203,70 @@ def load_params(path: Path | None = None) -> Params:
     """
     path = path or params_path()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HashbenchError(f"{path}: cannot be read ({error}); run from the folder that holds it") from None
-    try:
-        value = yaml.load(text, Loader=_UniqueKeys)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise HashbenchError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return Params.model_validate(value)
+        return Params.model_validate(_read_yaml(_read_text(path)))
     except ValidationError as error:
-        raise HashbenchError(f"{path}: {first_error(error, Params)}") from None
+        raise HashbenchError(one_line(f"{path}: {first_error(error, Params.model_json_schema())}")) from None
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        raise HashbenchError(one_line(f"{path}: not valid YAML: {error}")) from None
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise HashbenchError(f"{path}: cannot be read ({reason}); run from the folder that holds it") from None
     except HashbenchError as error:
-        raise HashbenchError(f"{path}: {error}") from None
+        raise HashbenchError(one_line(f"{path}: {error}")) from None
 
 
-def first_error(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first of pydantic's complaints as one sentence: key, value, what is allowed."""
-    detail = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in detail["loc"]) or "the file"
-    if detail["type"] == "missing":
-        return f"key '{key}' is missing"
-    if detail["type"] == "extra_forbidden":
-        name = str(detail["loc"][-1])
-        return f"unknown key '{key}'{did_you_mean(name, _siblings(detail['loc'], model))}"
-    message = detail["msg"].removeprefix("Value error, ")
-    given = repr(detail["input"])
-    given = given if len(given) <= 80 else given[:77] + "..."
-    return f"key '{key}' is {given}: {message[0].lower()}{message[1:]}"
+_MAX_BYTES = 1 << 18
+_MAX_VALUES = 1 << 16
 
 
-def _siblings(location: tuple[int | str, ...], model: type[BaseModel] | None) -> list[str]:
-    """The keys that the model allows where `location` stands."""
-    here: Any = model
-    for part in location[:-1]:
-        if isinstance(here, type) and issubclass(here, BaseModel) and part in here.model_fields:
-            here = here.model_fields[str(part)].annotation
-        else:
-            here = next(iter(reversed(typing.get_args(here))), None)
-        while typing.get_origin(here) is Annotated:
-            here = typing.get_args(here)[0]
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+def _read_text(path: Path) -> str:
+    if not path.is_file() and path.exists():
+        raise HashbenchError("is no file; run from the folder that holds it")
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise HashbenchError(f"is larger than {_MAX_BYTES:,} bytes; params.yaml takes a few thousand")
+    return content.decode("utf-8")
+
+
+def _read_yaml(text: str) -> Any:
+    loader = _UniqueKeys(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _unfolded(node, {}) > _MAX_VALUES:
+            raise HashbenchError(f"its aliases unfold to more than {_MAX_VALUES:,} values; write them out, or fewer")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _unfolded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values a node holds when every alias is written out; an alias inside of what it stands for is refused.
+
+    `sizes` holds those of the nodes seen before, so that what unfolds to billions is counted in a moment.
+    """
+    key = id(node)
+    if sizes.get(key) == 0:
+        raise yaml.constructor.ConstructorError(None, None, "an alias stands inside of what it names", node.start_mark)
+    if key not in sizes:
+        sizes[key] = 0
+        inner = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else node.value
+        sizes[key] = 1 + sum(_unfolded(each, sizes) for each in inner if isinstance(each, yaml.Node))
+    return sizes[key]
 
 
 class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, not a silent last word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merged = [key for key, _ in node.value if key.tag == "tag:yaml.org,2002:merge"]
-        keys = [key.value for key, _ in node.value if key not in merged]
-        repeated = [key for key in keys if keys.count(key) > 1]
-        if repeated:
-            raise yaml.constructor.ConstructorError(None, None, f"key '{repeated[0]}' stands twice", node.start_mark)
+        """As SafeLoader does, after looking at the keys; those that `<<` merges may stand again."""
+        merge = "tag:yaml.org,2002:merge"
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != merge]
+        seen: dict[str, yaml.Node] = {}
+        for key in keys:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key.value}' stands twice", key.start_mark)
+            seen[key.value] = key
         return super().construct_mapping(node, deep=deep)
