@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,20 +38,33 @@ def pack(query, database, query_labels, database_labels):
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    n_bits=st.sampled_from([1, 4, 7, 12, 63, 64, 65, 128, 200]),
-    n_classes=st.sampled_from([1, 10, 64, 65, 128, 150]),
+    n_database=st.sampled_from([1, 22, 23]),
+    n_bits=st.sampled_from([1, 4, 7, 12, 63, 64, 65, 127, 128, 200]),  # from 128 on a key is no byte any more
+    n_classes=st.sampled_from([1, 10, 16, 17, 64, 65, 128, 150]),
 )
-def test_counts_are_those_of_every_pair(seed, n_bits, n_classes):
-    items = random_items(seed, 3, 23, n_bits, n_classes)
+def test_counts_are_those_of_every_pair(seed, n_database, n_bits, n_classes):
+    items = random_items(seed, 3, n_database, n_bits, n_classes)
     np.testing.assert_array_equal(hamming.count(*pack(*items), n_bits), counts_by_hand(*items))
 
 
-def test_the_longest_codes_at_the_longest_distance():
-    query, database = np.zeros((1, 1024), bool), np.ones((2, 1024), bool)
-    labels = np.array([0]), np.array([0, 1])
-    counts = hamming.count(*pack(query, database, *labels), 1024)
-    assert counts[0, 1024].tolist() == [1, 1]
-    assert counts.sum() == 2
+@pytest.mark.parametrize("n_bits", [127, 1024])
+def test_the_longest_codes_of_each_kind_of_key_at_the_longest_distance(n_bits):
+    query, database = np.zeros((1, n_bits), bool), np.ones((3, n_bits), bool)
+    labels = np.array([0]), np.array([0, 1, 0])
+    counts = hamming.count(*pack(query, database, *labels), n_bits)
+    assert counts[0, n_bits].tolist() == [1, 2]
+    assert counts.sum() == 3
+
+
+@pytest.mark.parametrize("n_bits", [8, 130])
+def test_a_bucket_of_more_equal_codes_than_16_bits_can_count(n_bits):
+    query, database = np.zeros((2, n_bits), bool), np.zeros((200_001, n_bits), bool)
+    query[1] = True
+    labels = np.array([0, 1]), np.repeat([0, 1], [150_000, 50_001])
+    counts = hamming.count(*pack(query, database, *labels), n_bits)
+    assert counts[0, 0].tolist() == [50_001, 150_000]
+    assert counts[1, n_bits].tolist() == [150_000, 50_001]
+    assert counts.sum() == 2 * 200_001
 
 
 def test_more_items_than_a_block_and_more_queries_than_a_task():
@@ -81,8 +93,9 @@ def test_torch_gives_the_same_counts(n_bits, n_classes, monkeypatch):
 
 def test_inner_loop_uses_the_vector_unit():
     """The speed rests on LLVM turning the loop over words into vector code; numba must not lose it silently."""
-    add_distance = numba.njit(nogil=True)(hamming._add_distance.py_func)  # what comes from the cache shows no code
-    keys = np.zeros(3, np.uint16)
-    add_distance(np.array([0b1011, 0, 1], np.uint64), np.uint64(1), keys)
-    assert keys.tolist() == [4, 2, 0]
-    assert "llvm.ctpop.v" in next(iter(add_distance.inspect_llvm().values()))
+    add_distance = hamming._add_distance
+    for kind in (np.uint8, np.uint16):
+        keys = np.zeros(3, kind)
+        add_distance(np.array([0b1011, 0, 1], np.uint64), np.uint64(1), keys)
+        assert keys.tolist() == [4, 2, 0]
+    assert all("llvm.ctpop.v" in code for code in add_distance.inspect_llvm().values())

@@ -1,7 +1,9 @@
 """The fused pass: how many database items, relevant and not, lie at each Hamming distance from each query.
 
 Everything that this package reports follows from these counts. The database is held word by word, so that XOR,
-population count and the label test run on whole vectors; what is left per pair is one increment of a histogram.
+population count and the label test run on whole vectors and leave one key a pair, 2 * distance + relevant. What no
+vector instruction does is to count keys. Below 128 bits a key is a byte: two neighbouring keys are read as one number
+and counted by one increment of a table, whose rows and columns are added up afterwards.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from numba.extending import intrinsic
 from hashbench.evaluation.packing import PackedItems
 from hashbench.types import Array
 
-_BLOCK = 4096  # database items at a time: their codes, labels and keys stay in the second-level cache
+_CHUNK = 8192  # items whose keys are held at a time: they stay in the first-level cache
+_BLOCK = 65536  # items that the table counts before it is emptied: no cell of 16 bits overflows
 _QUERIES_A_TASK = 64
 
 
@@ -24,14 +27,15 @@ def count(query: PackedItems, database: PackedItems, n_bits: int) -> Array:
     """Pairs at each distance: int64 (n_q, b + 1, 2), last axis (not relevant, relevant); relevant = shares a label.
 
     Runs on `numba.config.NUMBA_NUM_THREADS` threads. Memory beyond inputs and result: one copy of the packed database
-    where codes or labels take several words, and some kilobytes a thread.
+    where codes or labels take several words, and some 150 kilobytes a thread.
     """
     counts = np.zeros((len(query), 2 * (n_bits + 1)), np.int64)
     codes, labels = np.ascontiguousarray(database.codes.T), np.ascontiguousarray(database.labels.T)
+    count_part = _count_by_twos if counts.shape[1] <= 256 else _count_one_by_one
 
     def run(start: int) -> None:
         part = slice(start, start + _QUERIES_A_TASK)
-        _count(query.codes[part], query.labels[part], codes, labels, counts[part])
+        count_part(query.codes[part], query.labels[part], codes, labels, counts[part])
 
     n_threads: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     with ThreadPoolExecutor(n_threads) as threads:
@@ -50,49 +54,71 @@ def _popcount(_context: Any, _word: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _count(query_codes: Array, query_labels: Array, codes: Array, labels: Array, counts: Array) -> None:
+def _count_by_twos(query_codes: Array, query_labels: Array, codes: Array, labels: Array, counts: Array) -> None:
     n = codes.shape[1]
-    keys = np.empty(_BLOCK, np.uint16)
-    tallies = np.empty((4, counts.shape[1]), np.int32)
-    for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
-        block = keys[: stop - start]
+    keys, table = np.empty(_CHUNK, np.uint8), np.zeros((256, 256), np.uint16)
+    for block in range(0, n, _BLOCK):
         for q in range(len(counts)):
-            block[:] = 0
-            for word in range(len(labels)):
-                _mark_shared(labels[word, start:stop], query_labels[q, word], block)
-            for word in range(len(codes)):
-                _add_distance(codes[word, start:stop], query_codes[q, word], block)
-            tallies[:] = 0
-            _tally(block, tallies)
-            for key in range(counts.shape[1]):
-                counts[q, key] += tallies[0, key] + tallies[1, key] + tallies[2, key] + tallies[3, key]
+            for start in range(block, min(block + _BLOCK, n), _CHUNK):
+                part = keys[: min(_CHUNK, n - start)]
+                _find_keys(query_codes[q], query_labels[q], codes, labels, start, part)
+                _tally(part[: len(part) // 2 * 2].view(np.uint16), table.reshape(-1))
+                if len(part) % 2:
+                    counts[q, part[-1]] += 1
+            _empty_into(counts[q], table)
 
 
-# A pair's key is 2 * distance + relevant. Keys are 16 bits wide because that is what the vectors and the cache
-# carry fastest; the largest is 2 * 1024 + 1.
+@numba.njit(nogil=True)
+def _empty_into(counts: Array, table: Array) -> None:
+    """Add to each key's count how often it stands first and how often second among two keys, and clear the table."""
+    n = len(counts)
+    second = np.zeros(n, np.uint32)
+    for key in range(n):
+        first = np.uint32(0)
+        for other in range(n):
+            first += table[key, other]
+            second[other] += table[key, other]
+            table[key, other] = 0
+        counts[key] += first
+    for key in range(n):
+        counts[key] += second[key]
+
+
 @numba.njit(nogil=True, cache=True)
+def _count_one_by_one(query_codes: Array, query_labels: Array, codes: Array, labels: Array, counts: Array) -> None:
+    n = codes.shape[1]
+    keys = np.empty(_CHUNK, np.uint16)
+    for start in range(0, n, _CHUNK):
+        part = keys[: min(_CHUNK, n - start)]
+        for q in range(len(counts)):
+            _find_keys(query_codes[q], query_labels[q], codes, labels, start, part)
+            _tally(part, counts[q])
+
+
+@numba.njit(nogil=True)
+def _find_keys(code: Array, label: Array, codes: Array, labels: Array, start: int, keys: Array) -> None:
+    """Write the keys of one query with the `len(keys)` database items from `start` on."""
+    stop = start + len(keys)
+    keys[:] = 0
+    for word in range(len(labels)):
+        _mark_shared(labels[word, start:stop], label[word], keys)
+    for word in range(len(codes)):
+        _add_distance(codes[word, start:stop], code[word], keys)
+
+
+@numba.njit(nogil=True)
 def _mark_shared(row: Array, wanted: Any, keys: Array) -> None:
     for i in range(len(keys)):
-        keys[i] |= np.uint16((row[i] & wanted) != 0)
+        keys[i] |= (row[i] & wanted) != 0
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def _add_distance(row: Array, code: Any, keys: Array) -> None:
     for i in range(len(keys)):
-        keys[i] += np.uint16(_popcount(row[i] ^ code) << np.uint64(1))  # type: ignore[call-arg]
+        keys[i] += _popcount(row[i] ^ code) << np.uint64(1)  # type: ignore[call-arg]
 
 
-@numba.njit(nogil=True, cache=True)
-def _tally(keys: Array, tallies: Array) -> None:
-    # Neighbouring keys are often equal, and an increment must wait for the last one of the same cell: four
-    # histograms in turn keep four increments in flight.
-    first, second, third, fourth = tallies[0], tallies[1], tallies[2], tallies[3]
-    whole = len(keys) // 4 * 4
-    for i in range(0, whole, 4):
-        first[keys[i]] += 1
-        second[keys[i + 1]] += 1
-        third[keys[i + 2]] += 1
-        fourth[keys[i + 3]] += 1
-    for i in range(whole, len(keys)):
-        first[keys[i]] += 1
+@numba.njit(nogil=True)
+def _tally(keys: Array, counts: Array) -> None:
+    for i in range(len(keys)):
+        counts[keys[i]] += 1

@@ -24,7 +24,7 @@ def count(query: PackedItems, database: PackedItems, n_bits: int, device: str) -
     """
     import torch
 
-    tensors = [torch.from_numpy(array.view(np.int64)).to(device)
+    tensors = [torch.from_numpy(array.view(np.uint8)).to(device)
                for array in (query.codes, query.labels, database.codes, database.labels)]  # fmt: skip
     query_codes, query_labels, codes, labels = tensors
     counts = torch.zeros((len(query), 2 * (n_bits + 1)), dtype=torch.int64, device=device)
@@ -42,9 +42,9 @@ def count(query: PackedItems, database: PackedItems, n_bits: int, device: str) -
     return counts.reshape(len(query), n_bits + 1, 2).cpu().numpy()
 
 
-def _bits(words: torch.Tensor) -> torch.Tensor:
-    """float32 0 and 1 (n, 64 w) of int64 words (n, w)."""
+def _bits(packed: torch.Tensor) -> torch.Tensor:
+    """float32 0 and 1 (n, 8 w) of bytes uint8 (n, w)."""
     import torch
 
-    places = torch.arange(64, device=words.device)
-    return ((words[:, :, None] >> places) & 1).reshape(len(words), -1).to(torch.float32)
+    places = torch.arange(8, dtype=torch.uint8, device=packed.device)
+    return ((packed[:, :, None] >> places) & 1).reshape(len(packed), -1).to(torch.float32)

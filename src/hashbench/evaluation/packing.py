@@ -1,4 +1,4 @@
-"""Codes and labels of any accepted kind, packed into 64-bit words: the form in which the engines compare them."""
+"""Codes and labels of any accepted kind, packed into words: the form in which the engines compare them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS_AT_A_TIME = 1 << 15  # bounds the unpacked copy that packing makes
 
 @dataclass(frozen=True)
 class PackedItems:
-    """Items ready to be compared: `codes` uint64 (n, words of bits), `labels` uint64 (n, words of classes).
+    """Items ready to be compared: `codes` uint64 (n, words of bits), `labels` uint16 (n, words of classes).
 
     Bits and classes beyond the last are 0 everywhere. Which bit of a word stands for which bit or class is the same in
     everything that was packed together, and otherwise of no consequence.
@@ -49,11 +49,11 @@ def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
             f"{name} must be (items, bits) with at least one item and 1 to {MAX_BITS} bits, got the shape {array.shape}"
         )
     _check_two_valued(array, name, lowest=(0, -1), remedy="take the sign first, or pass packed bytes as a Codes")
-    return _pack_rows(array), array.shape[1]
+    return _pack_rows(array, np.uint64), array.shape[1]
 
 
 def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
-    """Words uint64 (n_q, ceil(c / 64)) and (n_db, ceil(c / 64)) of labels: two items share a label where a bit meets.
+    """Words uint16 (n_q, ceil(c / 16)) and (n_db, ceil(c / 16)) of labels: two items share a label where a bit meets.
 
     Both one- or multi-hot (n, c) of bool or of 0 and 1, or both class numbers (n,). Raises HashbenchError on anything
     else and on more than 1024 classes.
@@ -70,7 +70,7 @@ def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
         raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {query.shape[1]}")
     for array, name in ((query, "query_labels"), (database, "database_labels")):
         _check_two_valued(array, name, lowest=(0,), remedy="pass class numbers as a vector (items,)")
-    return _pack_rows(query), _pack_rows(database)
+    return _pack_rows(query, np.uint16), _pack_rows(database, np.uint16)
 
 
 def unpack_codes(words: Array, n_bits: int) -> Array:
@@ -106,23 +106,22 @@ def _check_two_valued(array: Array, name: str, *, lowest: tuple[int, ...], remed
         raise HashbenchError(f"{name} must hold {kinds} and holds other values; {remedy}")
 
 
-def _pack_rows(array: Array) -> Array:
-    packed = np.zeros((len(array), _bytes_of_whole_words(array.shape[1])), np.uint8)
-    for start in range(0, len(array), _ROWS_AT_A_TIME):
-        rows = slice(start, start + _ROWS_AT_A_TIME)
-        bits = np.packbits(array[rows] > 0, axis=1)
-        packed[rows, : bits.shape[1]] = bits
-    return packed.view(np.uint64)
+def _pack_rows(array: Array, word: type[np.unsignedinteger[Any]]) -> Array:
+    n, columns = array.shape
+    word_bits = 8 * np.dtype(word).itemsize
+    words = np.empty((n, -(-columns // word_bits)), word)
+    bits = np.zeros((min(n, _ROWS_AT_A_TIME), words.shape[1] * word_bits), np.bool_)
+    for start in range(0, n, _ROWS_AT_A_TIME):
+        part = array[start : start + _ROWS_AT_A_TIME]
+        np.greater(part, False, out=bits[: len(part), :columns])
+        words[start : start + len(part)].reshape(-1)[:] = np.packbits(bits[: len(part)]).view(word)
+    return words
 
 
 def _to_words(packed: Array) -> Array:
-    padded = np.zeros((len(packed), _bytes_of_whole_words(packed.shape[1] * 8)), np.uint8)
+    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
     padded[:, : packed.shape[1]] = packed
     return padded.view(np.uint64)
-
-
-def _bytes_of_whole_words(n_bits: int) -> int:
-    return -(-n_bits // 64) * 8
 
 
 def _pack_class_numbers(query: Array, database: Array) -> tuple[Array, Array]:
@@ -135,8 +134,8 @@ def _pack_class_numbers(query: Array, database: Array) -> tuple[Array, Array]:
 
     def one_hot(array: Array) -> Array:
         place = np.searchsorted(classes, array)
-        packed = np.zeros((len(array), _bytes_of_whole_words(len(classes))), np.uint8)
-        packed[np.arange(len(array)), place // 8] = 1 << (place % 8)
-        return packed.view(np.uint64)
+        words = np.zeros((len(array), -(-len(classes) // 16)), np.uint16)
+        words[np.arange(len(array)), place // 16] = 1 << (place % 16)
+        return words
 
     return one_hot(query), one_hot(database)

@@ -66,7 +66,7 @@ def _measure(
 
     n = len(database)
     cut = n if rules.k is None else min(rules.k, n)
-    relevant, total = np.ascontiguousarray(counts[:, :, 1]), counts.sum(axis=2)
+    relevant, total = np.ascontiguousarray(counts[:, :, 1]), counts[:, :, 0] + counts[:, :, 1]
     n_relevant = relevant.sum(axis=1)
     answerable = n_relevant > 0
     cumulative = metrics.discounts(cut)
