@@ -63,19 +63,37 @@ def run(session: nox.Session, *command: str) -> None:
     session.run(uv_command(session), "run", "--no-sync", *command, external=True, env=ENVIRONMENT)
 
 
+def pipeline_of(profile: str) -> str:
+    """The pipeline file of a profile."""
+    return "dvc.yaml" if profile == "quick" else f"pipelines/{profile}/dvc.yaml"
+
+
+def taken(arguments: list[str], option: str, default: str) -> str:
+    """Take `option VALUE` out of the arguments; its value."""
+    if option not in arguments:
+        return default
+    place = arguments.index(option)
+    if place + 1 == len(arguments):
+        raise SystemExit(f"nox: {option} needs a value")
+    value = arguments[place + 1]
+    del arguments[place : place + 2]
+    return value
+
+
 def reproduce(session: nox.Session, *shown: str) -> None:
-    """Bring a profile's results up to date (`-- --profile NAME`, default quick) and show some of them."""
+    """Bring a profile's results up to date (`-- --profile NAME`, default quick) and show some of them.
+
+    `-- --executor ray --address HOST:PORT` fits the cells on a Ray cluster; docs/cluster.md tells how.
+    """
     arguments = list(session.posargs)
-    profile = "quick"
-    if "--profile" in arguments:
-        place = arguments.index("--profile")
-        profile = arguments[place + 1] if place + 1 < len(arguments) else ""
-        del arguments[place : place + 2]
-    sync(session)
+    profile = taken(arguments, "--profile", "quick")
+    executor = taken(arguments, "--executor", os.environ.get("HASHBENCH_EXECUTOR", "local"))
+    address = taken(arguments, "--address", os.environ.get("HASHBENCH_RAY_ADDRESS", "auto"))
+    session.env.update(HASHBENCH_EXECUTOR=executor, HASHBENCH_RAY_ADDRESS=address)
+    sync(session, *(["--extra", "cluster"] if executor == "ray" else []))
     start = time.monotonic()
     run(session, "hashbench", "check", profile)
-    pipeline = "dvc.yaml" if profile == "quick" else f"pipelines/{profile}/dvc.yaml"
-    run(session, "dvc", "--wait-for-lock", "repro", *arguments, pipeline)
+    run(session, "dvc", "--wait-for-lock", "repro", *arguments, pipeline_of(profile))
     for name in shown:
         run(session, "hashbench", "show", name, "--profile", profile)
     session.log(f"profile {profile}: up to date after {time.monotonic() - start:.0f} s")
@@ -136,8 +154,7 @@ def ablations(session: nox.Session) -> None:
     profile = session.posargs[session.posargs.index("--profile") + 1] if "--profile" in session.posargs else "quick"
     run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/ablations-{profile}/dvc.yaml")
     # The report shows the ablations but does not depend on them, or every profile would run them first.
-    pipeline = "dvc.yaml" if profile == "quick" else f"pipelines/{profile}/dvc.yaml"
-    run(session, "dvc", "--wait-for-lock", "repro", "--single-item", "--force", f"{pipeline}:report")
+    run(session, "dvc", "--wait-for-lock", "repro", "--single-item", "--force", f"{pipeline_of(profile)}:report")
     run(session, "hashbench", "show", "ablation", "--profile", profile)
 
 

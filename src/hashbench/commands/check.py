@@ -11,13 +11,14 @@ from hashbench.data.registry import load_dataset_module
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import BackboneSpec, PublishedWeights
 from hashbench.params import Params, load_params
+from hashbench.stages.executors import check_executor
 from hashbench.stages.provide import source_of
 
 
 def check_profile(profile: str) -> None:
-    """Raise HashbenchError that names everything `profile` lacks: a GPU, weights, data files."""
+    """Raise HashbenchError that names everything `profile` lacks: a GPU, weights, data files, the Ray cluster."""
     params = load_params()
-    missing = [*_gpu(params, profile), *_weights(params, profile), *_data(params, profile)]
+    missing = [*_gpu(params, profile), *_weights(params, profile), *_data(params, profile), *_executor(params, profile)]
     if missing:
         raise HashbenchError(f"profile {profile} cannot start: " + "; ".join(missing))
     print(f"profile {profile}: nothing is missing")
@@ -60,6 +61,13 @@ def _data(params: Params, profile: str) -> Iterator[str]:
         file = block.load_options.get("file")
         if file is not None and not any((folder / file).exists() for folder in source.folders):
             yield f"{block.title}: {file} is not in {' or '.join(map(str, source.folders))} (set HASHBENCH_DATA)"
+
+
+def _executor(params: Params, profile: str) -> Iterator[str]:
+    try:
+        check_executor(gpus=1.0 if params.profile(profile).device == "cuda" else 0.0)
+    except HashbenchError as error:
+        yield str(error)
 
 
 def offline() -> bool:

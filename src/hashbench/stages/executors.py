@@ -48,6 +48,15 @@ def spread(work: Work[Item], items: Sequence[Item]) -> Iterator[Item]:
         yield from run_on_cluster(work, items, cluster_address())
 
 
+def check_executor(gpus: float) -> None:
+    """Raise HashbenchError where items that take this share of a GPU could not be done as $HASHBENCH_EXECUTOR says."""
+    if chosen_executor() == "ray":
+        from hashbench.stages.ray_cluster import connected
+
+        with connected(cluster_address(), gpus):
+            pass
+
+
 def chosen_executor() -> str:
     """`local` or `ray`, as $HASHBENCH_EXECUTOR says. Raises HashbenchError for another word, or without Ray."""
     name = os.environ.get("HASHBENCH_EXECUTOR") or "local"

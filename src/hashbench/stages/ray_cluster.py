@@ -58,10 +58,17 @@ def run_on_cluster(work: Work[Item], items: Sequence[Item], address: str) -> Ite
     Raises the first error of an item; HashbenchError where there is no such cluster, where a host runs other code or
     other packages than this one, or where an item's hosts were lost again and again.
     """
-    ray = connect(address)
-    try:
-        require_resources(ray, work.gpus)
+    with connected(address, work.gpus) as ray:
         yield from _run(ray, work, items)
+
+
+@contextlib.contextmanager
+def connected(address: str, gpus: float) -> Iterator[Any]:
+    """Ray, connected to a cluster that has room for a cell with this share of a GPU; HashbenchError where it is not."""
+    ray = _connect(address)
+    try:
+        _require_room(ray, gpus)
+        yield ray
     finally:
         ray.shutdown()
 
@@ -104,7 +111,7 @@ def _result(ray: Any, reference: Any, item: object) -> dict[Path, bytes]:
     return made
 
 
-def connect(address: str) -> Any:
+def _connect(address: str) -> Any:
     """Ray, connected to the cluster at `address` (`auto` or HOST:PORT) and quiet.
 
     Raises HashbenchError where no cluster answers, or one that does not let this process in.
@@ -135,7 +142,7 @@ def _require_answer(address: str, complaint: str) -> None:
         raise HashbenchError(complaint) from None
 
 
-def require_resources(ray: Any, gpus: float) -> None:
+def _require_room(ray: Any, gpus: float) -> None:
     """Raise HashbenchError where the cluster has no core, or not the GPU that a cell needs: Ray would wait for it."""
     there = ray.cluster_resources()
     for kind, needed in (("CPU", 1.0), ("GPU", gpus)):
