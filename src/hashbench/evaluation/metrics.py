@@ -138,15 +138,20 @@ def _expected_average_precision(relevant: Array, total: Array, k: int) -> tuple[
 
 @numba.njit(nogil=True, cache=True)
 def _expected_in_tie(seen: int, found: int, items: int, hits: int, inside: int) -> float:
-    """Expected sum of precisions at the relevant ones of a tie's first `inside` places, in random order.
+    """Expected sum of precisions at the relevant ones of a tie's first `inside` places, in random order."""
+    if hits == 0:
+        return 0.0
+    return _by_harmonic_numbers(seen, found, items, hits, inside, _harmonic_difference(seen, inside))
+
+
+@numba.njit(nogil=True, cache=True)
+def _by_harmonic_numbers(seen: int, found: int, items: int, hits: int, inside: int, harmonic: float) -> float:
+    """The same, given `harmonic` = 1 / (seen + 1) + ... + 1 / (seen + inside).
 
     At place j a relevant item stands with probability hits / items, and then (j - 1)(hits - 1) / (items - 1) relevant
     ones are expected before it in the tie: the sum over j of
-    hits / items (found + 1 + (j - 1)(hits - 1) / (items - 1)) / (seen + j), in closed form by harmonic numbers.
+    hits / items (found + 1 + (j - 1)(hits - 1) / (items - 1)) / (seen + j), in closed form.
     """
-    if hits == 0:
-        return 0.0
-    harmonic = _harmonic_difference(seen, inside)
     earlier = (hits - 1) / (items - 1) * (inside - (seen + 1) * harmonic) if items > 1 else 0.0
     return hits / items * ((found + 1) * harmonic + earlier)
 
@@ -165,10 +170,10 @@ def _expected_ratio_at_cut(seen: int, found: int, items: int, hits: int, inside:
     while inner > least and weight > 1e-20:
         weight *= inner * (others_beyond + inner) / ((hits - inner + 1) * (inside - inner + 1))
         inner -= 1
-    weights, weighted = 0.0, 0.0
+    weights, weighted, harmonic = 0.0, 0.0, _harmonic_difference(seen, inside)
     while inner <= most and (inner <= mode or weight > 1e-20):
         weights += weight
-        in_tie = _expected_in_tie(seen, found, inside, inner, inside)
+        in_tie = _by_harmonic_numbers(seen, found, inside, inner, inside, harmonic)
         weighted += weight * (expected + in_tie) / max(found + inner, 1)
         weight *= (hits - inner) * (inside - inner) / ((inner + 1) * (others_beyond + inner + 1))
         inner += 1
