@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--refit", metavar="METHOD", help="also train this method again and compare its codes")
 
     sub = add("cite", "BibTeX for a table: hashbench, the table's digest, and the papers of its methods")
-    sub.add_argument("table", choices=["table1", "table2", "table3"])
+    sub.add_argument("table", choices=["table1", "table2", "table3", "ablation"])
     return parser
 
 

@@ -36,11 +36,25 @@ def test_names_in_figures_can_be_read_on_white(colour):
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=25), st.floats(0.001, 0.1))
 def test_names_are_moved_apart_and_keep_their_order(values, gap):
-    placed = labels.spread_out(values, gap)
+    placed = labels.spread_out(values, gap, -5, 5)
     order = sorted(range(len(values)), key=lambda i: (values[i], placed[i]))
     assert all(placed[b] - placed[a] >= gap - 1e-9 for a, b in pairwise(order))
     if all(values[b] - values[a] >= gap for a, b in pairwise(order)):
         assert placed == pytest.approx(values)
+
+
+def test_names_stay_on_the_panel_as_far_as_there_is_room():
+    assert labels.spread_out([0.97, 0.98, 0.99], 0.1, 0, 1) == pytest.approx([0.8, 0.9, 1])
+    assert labels.spread_out([0.01, 0.02], 0.1, 0, 1) == pytest.approx([0, 0.1])
+    assert labels.spread_out([0.5] * 4, 0.5, 0, 1) == pytest.approx([0, 0.5, 1, 1.5])
+
+
+def test_crowded_marks_get_names_that_do_not_touch():
+    spots = {str(i): (150 + 11 * (i % 4), 100 + 10 * (i // 4)) for i in range(12)}
+    sizes = dict.fromkeys(spots, (30, 8.5))
+    placed = labels.place_names(spots, sizes, 300, 250)
+    boxes = [labels._box(spots[name], sizes[name], placed[name]) for name in spots]
+    assert all(labels._overlap(a, b) == 0 for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def draw(bundle, results):

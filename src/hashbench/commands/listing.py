@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -29,9 +31,7 @@ def _table(title: str, *columns: str) -> Table:
 def _profiles(params: Params) -> Table:
     table = _table("Profiles", "name", "data sets", "backbones", "bits", "seeds", "device", "cells evaluated")
     for name, profile in params.profiles.items():
-        layout = Layout(name)
-        cells = [cell for method in params.methods for cell in cells_of(params, name, method)]
-        done = sum(layout.record(cell).is_file() for cell in cells)
+        done, cells = _evaluated(params, name, params.methods)
         table.add_row(
             name,
             ", ".join(profile.datasets),
@@ -39,24 +39,38 @@ def _profiles(params: Params) -> Table:
             ", ".join(map(str, profile.bits)),
             str(len(profile.seeds)),
             profile.device,
-            f"{done} of {len(cells)}",
+            f"{done} of {cells}",
         )
     return table
 
 
 def _datasets(params: Params) -> Table:
-    table = _table("Data sets", "name", "title", "protocol (query, train, database)", "mAP@k")
+    table = _table("Data sets", "name", "title", "protocol (query, train, database)", "mAP@k", "prepared for")
     for name, dataset in params.datasets.items():
-        table.add_row(name, dataset.title, dataset.protocol, "all" if dataset.k is None else str(dataset.k))
+        profiles = [profile for profile in params.profiles if Layout(profile).dataset(name).is_dir()]
+        k = "all" if dataset.k is None else str(dataset.k)
+        table.add_row(name, dataset.title, dataset.protocol, k, ", ".join(profiles) or "–")
     return table
 
 
 def _methods(params: Params) -> Table:
-    table = _table("Methods", "name", "code", "hyperparameters")
+    table = _table("Methods", "name", "code", "hyperparameters", "cells evaluated")
     for name, block in {**params.methods, **params.ablations}.items():
         values = ", ".join(f"{key} {entry.value}" for key, entry in block.hyperparameters.items())
-        table.add_row(name, block.code, values)
+        done = {profile: _evaluated(params, profile, [name]) for profile in params.profiles}
+        state = ", ".join(f"{profile} {part} of {whole}" for profile, (part, whole) in done.items() if part)
+        table.add_row(name, block.code, values, state or "–")
     return table
+
+
+def _evaluated(params: Params, profile: str, methods: Iterable[str]) -> tuple[int, int]:
+    """How many cells of these methods have a run record, and how many there are."""
+    records = [
+        Layout(profile, "ablations" if method in params.ablations else "methods").record(cell)
+        for method in methods
+        for cell in cells_of(params, profile, method)
+    ]
+    return sum(path.is_file() for path in records), len(records)
 
 
 def _hyperparameters(params: Params) -> Table:

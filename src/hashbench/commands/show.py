@@ -19,7 +19,7 @@ def show(what: str, profile: str) -> None:
     """Print the table, figure list or run called `what`."""
     load_params().profile(profile)
     layout = Layout(profile)
-    tables = sorted(layout.results.glob("*.md")) + sorted((layout.results / "ablations").glob("*.md"))
+    tables = sorted(layout.results.glob("*.md"))
     table = next((path for path in tables if path.stem == what), None)
     if table is not None:
         print(table.read_text(encoding="utf-8"))

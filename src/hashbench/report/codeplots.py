@@ -108,7 +108,7 @@ def bit_usage(results: Results, looks: Looks, correlations: Mapping[CellKey, Arr
     """Share of ones of each bit, sorted, and below it the absolute correlation of each two bits of the first seed."""
     rows = [(s, results.bits(s)[-1], coloured(results, looks, s)) for s in results.settings]
     columns = max(len(methods) for _, _, methods in rows)
-    figure = new_figure(1.75 * columns + 0.5, 2.85 * len(rows) + 0.3)
+    figure = new_figure(1.75 * columns + 0.5, 2.85 * len(rows) + 0.6)
     panels = figure.subplots(2 * len(rows), columns, squeeze=False, height_ratios=[0.55, 1] * len(rows))
     data: list[tuple[object, ...]] = [("dataset", "backbone", "bits", "method", "bit", "share_of_ones")]
     image = None
@@ -127,7 +127,8 @@ def bit_usage(results: Results, looks: Looks, correlations: Mapping[CellKey, Arr
             axes.set_yticklabels([])
         top[0].set_ylabel(f"{results.setting_title(setting)}\n{bits} bits\nshare of ones")
     if image is not None:
-        figure.colorbar(image, ax=panels, shrink=0.4, aspect=30, label="absolute correlation of two bits")
+        label = "absolute correlation of two bits"
+        figure.colorbar(image, ax=panels, location="bottom", shrink=0.35, aspect=40, pad=0.02, label=label)
     alt = "For each coloured method the share of ones of its bits, ideally 0.5, and the correlation of bits, ideally 0."
     return Plot(
         "bit_usage",

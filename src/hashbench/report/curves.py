@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashbench.report.labels import name_ends, name_points
-from hashbench.report.panels import Plot, best_words, grid, legend, mean_curve
+from hashbench.report.panels import Plot, best_words, grid, legend, log_axis, mean_curve
 from hashbench.report.provenance import map_name
 from hashbench.report.results import Results, Setting, mean, spread
 from hashbench.report.style import MUTED_TEXT, Looks, new_figure
@@ -43,16 +43,13 @@ def _curve_panels(
             where = (setting.dataset, setting.backbone, bits, method)
             data += [(*where, a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)]
         if log_x:
-            axes.set_xscale("log")
-            axes.minorticks_off()
+            log_axis(axes)
         else:
             axes.set_xlim(0, 1)
         if setting == results.settings[-1]:
             axes.set_xlabel(x_name)
         if bits == min(results.bits(first)):
             axes.set_ylabel(y_name)
-    for _, _, axes in panels:
-        axes.set_ylim(bottom=0)
     legend(figure, results, looks)
     return figure, data
 
@@ -189,14 +186,15 @@ def training_curves(results: Results, looks: Looks) -> Plot | None:
             where = (setting.dataset, setting.backbone, bits, method, name)
             data += [(*where, step, value) for step, value in enumerate(values, start=1)]
         axes.set_title(results.title(method), color=looks[method].text)
-        axes.set_ylabel(name, fontsize=7.5)
+        axes.set_ylabel(name.replace("_", " "), fontsize=7.5)
     handles = [Line2D([], [], color=c, label=f"{b} bits") for b, c in zip(lengths, shades, strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     alt = f"Training curves on {results.setting_title(setting)}, one panel a method, one line a code length."
     return Plot(
         "training",
         f"Training curves on {results.setting_title(setting)}",
-        "Mean over seeds, by step of the method's own log (epoch or iteration).",
+        "Mean over seeds, by step of the method's own log (epoch or iteration): the loss or, of several terms, the one "
+        "that the method names first.",
         alt,
         figure,
         data,
@@ -204,9 +202,9 @@ def training_curves(results: Results, looks: Looks) -> Plot | None:
 
 
 def _curve_name(results: Results, setting: Setting, method: str) -> str | None:
-    """The curve to show of a method: its loss, or else its first."""
-    names = {name for b in results.bits(setting) for run in results.runs(setting, method, b) for name in run.curves}
-    return "loss" if "loss" in names else min(names, default=None)
+    """The curve to show of a method: its loss, or else the term that it names first."""
+    names = [name for b in results.bits(setting) for run in results.runs(setting, method, b) for name in run.curves]
+    return "loss" if "loss" in names else next(iter(names), None)
 
 
 def time_and_quality(results: Results, looks: Looks) -> Plot:
@@ -234,7 +232,7 @@ def time_and_quality(results: Results, looks: Looks) -> Plot:
                 points[method] = (x, y)
                 data.append((setting.dataset, setting.backbone, bits, method, x, y))
         _draw_front(axes, list(points.values()))
-        axes.set_xscale("log")
+        log_axis(axes)
         axes.margins(0.12)
         axes.set_title(f"{results.setting_title(setting)}, {bits} bits")
         axes.set_xlabel("seconds of one fit")

@@ -22,6 +22,8 @@ from hashbench.report.results import Results, Setting
 from hashbench.report.tables import Table
 from hashbench.types import Array, RunRecord
 
+_REMARKS = 4  # of one method on the page
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -203,4 +205,7 @@ def _method(method: str, bundle: ReportBundle, results: Results) -> MethodView:
     hyperparameters = [(name, str(h.value), h.source, h.note) for name, h in sorted(run.hyperparameters.items())]
     runs = [r for s in results.settings for b in results.bits(s) for r in results.runs(s, method, b)]
     remarks = list(dict.fromkeys(remark for r in runs for remark in r.remarks))
+    if len(remarks) > _REMARKS:
+        more = f"and {len(remarks) - _REMARKS + 1} more, in the run records"
+        remarks = [*remarks[: _REMARKS - 1], more]
     return MethodView(results.title(method), words, run, hyperparameters, run.deviations, remarks)

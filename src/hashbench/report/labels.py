@@ -21,7 +21,7 @@ def name_ends(
     """Write each method's name to the right of its last point, moved apart where names would overlap."""
     low, high = axes.get_ylim()
     gap = (high - low) * 0.135 / (height - 1.0)
-    places = spread_out([y for _, y in ends.values()], gap)
+    places = spread_out([y for _, y in ends.values()], gap, low, high)
     for (method, (x, y)), place in zip(ends.items(), places, strict=True):
         look = looks[method]
         axes.annotate(
@@ -33,20 +33,36 @@ def name_ends(
             fontsize=7.2,
             color=look.text,
             weight="bold" if look.width > 2 else "normal",
-            arrowprops={"arrowstyle": "-", "color": look.colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look.colour,
+                "lw": 0.5,
+                "shrinkA": 0,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
 
 
-def spread_out(values: Sequence[float], gap: float) -> list[float]:
-    """Positions near `values` in the same order, at least `gap` apart, keeping the middle of each crowd in place."""
+def spread_out(values: Sequence[float], gap: float, lowest: float, highest: float) -> list[float]:
+    """Positions near `values` in the same order, at least `gap` apart, keeping the middle of each crowd in place.
+
+    They lie between `lowest` and `highest` as far as there is room; what there is no room for goes beyond `highest`.
+    """
+
+    def start_of(members: Sequence[int]) -> float:
+        wide = gap * (len(members) - 1)
+        return max(min(mean(values[i] for i in members) - wide / 2, highest - wide), lowest)
+
     order = sorted(range(len(values)), key=lambda i: values[i])
     groups: list[tuple[list[int], float]] = []  # members from below, and the place of the lowest
     for index in order:
-        members, low = [index], values[index]
+        members = [index]
+        low = start_of(members)
         while groups and groups[-1][1] + gap * len(groups[-1][0]) > low:
             members = groups.pop()[0] + members
-            low = mean(values[i] for i in members) - gap * (len(members) - 1) / 2
+            low = start_of(members)
         groups.append((members, low))
     placed = [0.0] * len(values)
     for members, low in groups:
@@ -58,31 +74,72 @@ def spread_out(values: Sequence[float], gap: float) -> list[float]:
 def name_points(
     axes: Axes, points: Mapping[str, tuple[float, float]], results: Results, looks: Looks, width: float, height: float
 ) -> None:
-    """Write each name beside its point at the first of several places where it hides no other; sizes in points."""
+    """Write each name near its point, on a log x axis, where it hides neither points nor names; sizes in points."""
     axes.autoscale_view()
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     spots = {
         method: (math.log(x / left) / math.log(right / left) * width, (y - low) / (high - low) * height)
         for method, (x, y) in points.items()
     }
-    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in spots.values()]
-    offsets = [(side, 9 * step) for step in (0, 1, -1, 2, -2, 3, -3, 4, -4) for side in (1, -1)]
-    for method, (x, y) in spots.items():
-        long = 4.4 * len(results.title(method))
-        boxes = [
-            (x + 6 if side > 0 else x - 6 - long, y + up - 4, x + 6 + long if side > 0 else x - 6, y + up + 4)
-            for side, up in offsets
-        ]
-        hidden = [sum(_overlap(box, other) for other in taken) + _outside(box, width) for box in boxes]
-        choice = min(range(len(boxes)), key=lambda i: (hidden[i] > 0, hidden[i], i))
-        taken.append(boxes[choice])
-        side, up = offsets[choice]
+    sizes = {method: (4.5 * len(results.title(method)), 8.5) for method in points}
+    offsets = place_names(spots, sizes, width, height)
+    for method, (across, up) in offsets.items():
+        far = abs(up) > _NEAR or abs(across) > _NEAR
         axes.annotate(
-            results.title(method), points[method], (6 * side, up), textcoords="offset points", fontsize=7,
-            ha="left" if side > 0 else "right", va="center", color=looks[method].text,
+            results.title(method), points[method], (across, up), textcoords="offset points", fontsize=7,
+            ha="left" if across > 0 else "right" if across < 0 else "center", va="center", color=looks[method].text,
             weight="bold" if looks[method].width > 2 else "normal",
-            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 0, "shrinkB": 3} if up else None,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 0, "shrinkB": 3} if far else None,
         )  # fmt: skip
+
+
+_NEAR = 11  # points: a name no farther from its mark needs no line to it
+_OFFSETS: Sequence[tuple[float, float]] = [(9, 0), (-9, 0), (0, 10), (0, -10), (8, 8), (-8, 8), (8, -8), (-8, -8)] + [
+    (side * across, up)
+    for ring in (1, 2, 3, 4)
+    for up in (0, 10 * ring, -10 * ring, 5 * ring, -5 * ring)
+    for across in (9 + 6 * ring, 2 * ring)
+    for side in (1, -1)
+    if up or across > 10
+]
+
+
+def place_names(
+    spots: Mapping[str, tuple[float, float]], sizes: Mapping[str, tuple[float, float]], width: float, height: float
+) -> dict[str, tuple[float, float]]:
+    """For each mark at (x, y) the offset of its name of (width, height), so that names hide marks, names and lines to
+    names as little as can be found by moving one after the other, nearest offsets first."""
+    marks = {name: (x - 4, y - 4, x + 4, y + 4) for name, (x, y) in spots.items()}
+    chosen: dict[str, tuple[float, float]] = dict.fromkeys(spots, _OFFSETS[0])
+
+    def cost(name: str, offset: tuple[float, float]) -> float:
+        box = _box(spots[name], sizes[name], offset)
+        others = [other for other in spots if other != name]
+        hidden = sum(_overlap(box, marks[other]) for other in others)
+        hidden += sum(_overlap(box, _box(spots[other], sizes[other], chosen[other])) for other in others)
+        struck = sum(_crosses(spots[other], chosen[other], box) for other in others)
+        struck += sum(_crosses(spots[name], offset, marks[other]) for other in others)
+        return hidden + 20 * struck + 4 * _outside(box, width, height) + 0.4 * math.hypot(*offset)
+
+    for _ in range(4):
+        for name in spots:
+            chosen[name] = min(_OFFSETS, key=lambda offset: cost(name, offset))
+    return chosen
+
+
+def _box(spot: tuple[float, float], size: tuple[float, float], offset: tuple[float, float]) -> _Box:
+    """Where a name lies that is written at an offset from a mark."""
+    x, y = spot[0] + offset[0], spot[1] + offset[1]
+    left = x if offset[0] > 0 else x - size[0] if offset[0] < 0 else x - size[0] / 2
+    return (left, y - size[1] / 2, left + size[0], y + size[1] / 2)
+
+
+def _crosses(spot: tuple[float, float], offset: tuple[float, float], box: _Box) -> bool:
+    """Whether the line from a mark to its far name runs through a box."""
+    if max(map(abs, offset)) <= _NEAR:
+        return False
+    steps = ((spot[0] + offset[0] * t / 8, spot[1] + offset[1] * t / 8) for t in range(1, 8))
+    return any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in steps)
 
 
 def _overlap(a: _Box, b: _Box) -> float:
@@ -91,6 +148,6 @@ def _overlap(a: _Box, b: _Box) -> float:
     return max(wide, 0) * max(tall, 0)
 
 
-def _outside(box: _Box, width: float) -> float:
-    """How far a box sticks out of the panel sideways, weighted as the area of a line of text."""
-    return 8 * (max(-box[0], 0) + max(box[2] - width, 0))
+def _outside(box: _Box, width: float, height: float) -> float:
+    """How far a box sticks out of the panel."""
+    return max(-box[0], 0) + max(box[2] - width, 0) + max(-box[1], 0) + max(box[3] - height, 0)

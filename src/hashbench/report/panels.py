@@ -47,6 +47,15 @@ def grid(results: Results, height: float = 2.7) -> tuple[Figure, list[tuple[Sett
     return figure, panels
 
 
+def log_axis(axes: Axes) -> None:
+    """Make x logarithmic, with a plain number at each power of ten."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def legend(figure: Figure, results: Results, looks: Looks) -> None:
     """A legend of the coloured methods below the figure; the muted ones share one entry."""
     from matplotlib.lines import Line2D

@@ -1,10 +1,11 @@
-"""A whole small profile: its report comes back byte by byte, and `hashbench verify` names whatever was altered."""
+"""A whole small profile: its report comes back byte by byte, `hashbench verify` names whatever was altered, and
+`list`, `show` and `cite` tell what is there."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,16 @@ import pytest
 import yaml
 
 from hashbench import store
+from hashbench.commands.cite import cite
+from hashbench.commands.listing import list_all
+from hashbench.commands.refit import differences
+from hashbench.commands.show import show
 from hashbench.commands.verify import verify
 from hashbench.errors import HashbenchError
-from hashbench.layout import Layout, cells_of
+from hashbench.layout import Cell, Layout, cells_of
 from hashbench.params import load_params
 from hashbench.stages import evaluate, fetch, report, split
-from hashbench.types import Codes
+from hashbench.types import Array, Codes
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = Layout("quick")
@@ -204,3 +209,73 @@ def test_verify_refuses_what_is_no_results_folder(results: Path) -> None:
     shutil.rmtree(results / "ablations")
     with pytest.raises(HashbenchError, match="holds no run records"):
         verify("results/quick", None)
+
+
+def refitted(cell: Cell, change: Callable[[Array], Array]) -> list[str]:
+    """What verify says of a cell whose second fit gives the stored codes but for a change of those of the database."""
+    parts = store.read_split(LAYOUT.split("digits"))
+    query, database = evaluate.read_codes(LAYOUT, cell, parts)
+    again = Codes(change(database.packed), cell.bits, parts.database)
+    return list(differences(cell, (query, again), LAYOUT))
+
+
+def with_one_code_inverted(packed: Array) -> Array:
+    return np.concatenate([packed[:1] ^ 255, packed[1:]])
+
+
+def at_other_items(packed: Array) -> Array:
+    return np.roll(packed, 1, axis=0)
+
+
+def test_a_refit_must_give_the_same_bits_here_and_a_near_map_elsewhere(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = next(cells_of(load_params(), "quick", "lsh"))
+    assert refitted(cell, np.copy) == []
+    assert refitted(cell, with_one_code_inverted) == []
+    assert [message.partition(", mAP is")[0] for message in refitted(cell, at_other_items)] == [
+        f"{cell.name}: trained again on another machine"
+    ]
+    record = evaluate.read_record(LAYOUT.record(cell))
+    monkeypatch.setattr("hashbench.commands.refit.versions", lambda: record.versions)
+    monkeypatch.setattr("hashbench.commands.refit.device_name", lambda: record.device)
+    assert refitted(cell, with_one_code_inverted) == [f"{cell.name}: trained again, 16 bits of the codes differ"]
+
+
+def test_list_tells_how_far_everything_is(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    next(iter(sorted((results / "runs").glob("*lsh*")))).unlink()
+    list_all(hyperparameters=False)
+    told = capsys.readouterr().out
+    assert re.search(r"^quick .* 7 of 8 *$", told, re.MULTILINE)
+    assert re.search(r"^digits .* quick *$", told, re.MULTILINE)
+    assert re.search(r"^lsh .* quick 3 of 4 *$", told, re.MULTILINE)
+    assert re.search(r"^nsh_m1 .* quick 4 of 4 *$", told, re.MULTILINE)
+
+
+def test_show_prints_a_table_with_its_files_and_a_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("table1", "ablation"):
+        show(name, "quick")
+        told = capsys.readouterr().out
+        assert told.startswith((results / f"{name}.md").read_text())
+        assert f"  {results / name}.tex\n" in told
+    show("digits-vit_micro-nsh-16-1", "quick")
+    told = capsys.readouterr().out
+    for words in ("NSH, 16 bits, seed 1", "mAP@100", "by tie order", "temperature"):
+        assert words in told
+    with pytest.raises(HashbenchError, match="did you mean 'digits-vit_micro-nsh-16-1'"):
+        show("digits-vit_micro-nsh-16-11", "quick")
+
+
+@pytest.mark.parametrize("table", ["table1", "ablation"])
+def test_cite_names_the_digest_that_the_table_shows(
+    results: Path, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    cite(table, "quick")
+    told = capsys.readouterr().out
+    digest = re.search(r"content digest (\w{12})", (results / f"{table}.md").read_text())
+    assert digest
+    assert f"@misc{{hashbench-quick-{table}-{digest[1]}," in told
+    assert told.count("@inproceedings") >= 2
