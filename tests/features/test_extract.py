@@ -9,6 +9,7 @@ from hashbench.features import extract as module
 from hashbench.features.backbones import load_backbone, prepare_view
 from hashbench.features.extract import extract, extract_views, feature_shapes
 from hashbench.features.finetune import FineTuning
+from hashbench.features.specs import BackboneSpec
 from hashbench.types import TrainableBackbone
 
 
@@ -36,6 +37,28 @@ def test_features_are_those_of_a_plain_loop(small_vit, images):
     np.testing.assert_allclose(found["pooled"], pooled.numpy(), atol=1e-5)
     np.testing.assert_allclose(found["token_mean"], tokens.mean(dim=1).numpy(), atol=1e-5)
     assert {name: array.dtype for name, array in found.items()} == {"pooled": np.float32, "token_mean": np.float32}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("pool", ["avg", "cls", "pre_logits"])
+def test_every_precision_and_pool_is_extracted_as_a_plain_loop_would(vit_block, save_network, images, precision, pool):
+    spec = BackboneSpec.read("backbones.small", {**vit_block, "precision": precision, "pool": pool})
+    backbone = load_backbone(spec, save_network(spec)[0])
+    found = _joined(extract(backbone, _reader(images), np.arange(40)))
+    pooled, tokens = backbone.describe(backbone.prepare(images))
+    tolerance = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}[precision]
+    np.testing.assert_allclose(found["pooled"], pooled.numpy(), atol=tolerance)
+    np.testing.assert_allclose(found["token_mean"], tokens.mean(dim=1).numpy(), atol=tolerance)
+    assert found["pooled"].dtype == np.float32
+
+
+def test_one_view_is_extracted_alone_as_among_all(small_vit, images, recipe):
+    rows = np.arange(40)
+    found = _joined(extract_views(small_vit, _reader(images), rows, recipe, n_views=3, seed=9))
+    for view, row in ((0, 39), (2, 5)):
+        picture = prepare_view(images[row : row + 1], np.array([row]), view, small_vit.spec, recipe, 9, "cpu")
+        expected = small_vit.describe(picture).pooled[0]
+        np.testing.assert_allclose(found["views"].reshape(3, 40, -1)[view, row], expected.numpy(), atol=1e-5)
 
 
 def test_views_are_those_of_a_plain_loop_view_after_view(small_vit, images, recipe):
