@@ -74,12 +74,23 @@ def replacing(path: Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     temporary = path.with_name(f"{ours}{os.getpid()}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with _naming(path):
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name `path`: a full disk does not say for which file it had no room."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _is_alive(process: str) -> bool:
@@ -122,7 +133,7 @@ def _bytes_of(path: Path) -> bytes:
 def _parsed(path: Path, content: bytes) -> Any:
     try:
         return json.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(path, f"no JSON: {error}") from None
 
 
@@ -143,8 +154,9 @@ def read_sealed(path: Path) -> dict[str, Any]:
     value = _parsed(path, content)
     if isinstance(value, dict):
         value.pop(_SEAL, None)
-        if _sealed(value).encode("utf-8", "replace") == content:
-            return value
+        with contextlib.suppress(RecursionError):  # deeper than anything that is written here
+            if _sealed(value).encode("utf-8", "replace") == content:
+                return value
     raise DamagedError(path, "its seal is not that of its content")
 
 
@@ -172,13 +184,17 @@ def write_tensors(path: Path, arrays: Mapping[str, Array], about: Mapping[str, A
 
 def write_array(path: Path, array: Array, about: Mapping[str, Any]) -> None:
     """Write one array as a `.npy` artefact, which can be mapped into memory."""
+
+    def write_to(write: Callable[[bytes], object]) -> None:
+        np.lib.format.write_array(_Sink(write), array, allow_pickle=False)
+
     sha = hashlib.sha256()
-    np.lib.format.write_array(_Sink(sha.update), array, allow_pickle=False)
-    _write(path, sha.hexdigest(), lambda file: np.save(file, array, allow_pickle=False), about)
+    write_to(sha.update)
+    _write(path, sha.hexdigest(), lambda file: write_to(file.write), about)
 
 
 class _Sink(NamedTuple):
-    """A file to write to of which only what `write` makes of it remains."""
+    """What NumPy takes for a file; into a real one it writes with an error that does not say that the disk is full."""
 
     write: Callable[[bytes], object]
 
@@ -294,7 +310,8 @@ class ArrayBuilder:
             pass
         except (OSError, ValueError) as error:
             DamagedError(self._part, str(error)).warn()
-        np.lib.format.open_memmap(self._part, mode="w+", dtype=self._dtype, shape=shape)
+        with _naming(self._part):
+            np.lib.format.open_memmap(self._part, mode="w+", dtype=self._dtype, shape=shape)
         self._array = np.lib.format.open_memmap(self._part, mode="r")
         return 0
 
@@ -313,7 +330,7 @@ class ArrayBuilder:
         if rows.shape[1:] != self._array.shape[1:] or stop > len(self._array):
             raise ValueError(f"{self.path}: rows {rows.shape} at {start} do not fit into {self._array.shape}")
         content = np.ascontiguousarray(rows, dtype=self._dtype).tobytes()
-        with self._part.open("r+b") as file:
+        with _naming(self._part), self._part.open("r+b") as file:
             file.seek(self._array.offset + start * self._array[:1].nbytes)  # type: ignore[attr-defined]
             file.write(content)
             file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from hashbench.stages.machine import device_name, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("HASHBENCH_ROBUSTNESS") == "long"
+
+TIMED = ("table3.", "report.html", "time_quality")  # what holds seconds
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -95,7 +98,7 @@ def small_params(
             block["epochs"]["value"] = epochs
     for block in params["backbones"].values():
         block["weights"]["epochs"] = epochs
-    params["ablations"] = {}
+    params["ablations"], params["controls"] = {}, []
     params["claims"] = []
     return params
 
@@ -147,3 +150,30 @@ def stage() -> Run:
         return run(folder, "python", "-m", f"hashbench.stages.{name}", *arguments, **more)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def variables() -> Callable[..., dict[str, str]]:
+    """`variables(folder, NAME="value")`: the environment of a command in a checkout."""
+    return environment
+
+
+@pytest.fixture(scope="session")
+def untimed() -> Callable[[Path], dict[str, bytes]]:
+    """`untimed(folder)`: what a checkout's results say, but for the seconds that they took."""
+    return results_without_seconds
+
+
+def results_without_seconds(folder: Path) -> dict[str, bytes]:
+    """All results that hold no seconds, and all others without them, by name."""
+    results = folder / "results" / "quick"
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results).as_posix()
+        if not path.is_file() or any(word in name for word in TIMED) or path.suffix in (".png", ".tmp"):
+            continue
+        found[name] = path.read_bytes()
+        if path.suffix == ".json":
+            value = {key: said for key, said in json.loads(found[name]).items() if key not in ("seconds", "seal")}
+            found[name] = json.dumps(value).encode()
+    return found
