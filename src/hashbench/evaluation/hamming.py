@@ -53,6 +53,8 @@ def _popcount(_context: Any, _word: Any) -> Any:
     return numba.types.uint64(numba.types.uint64), generate
 
 
+# Only these two are kept on disk: they have one specialisation each. Of a function with several, processes that compile
+# at the same time may take each other's file for their own.
 @numba.njit(nogil=True, cache=True)
 def _count_by_twos(query_codes: Array, query_labels: Array, codes: Array, labels: Array, counts: Array) -> None:
     n = codes.shape[1]
@@ -66,22 +68,6 @@ def _count_by_twos(query_codes: Array, query_labels: Array, codes: Array, labels
                 if len(part) % 2:
                     counts[q, part[-1]] += 1
             _empty_into(counts[q], table)
-
-
-@numba.njit(nogil=True)
-def _empty_into(counts: Array, table: Array) -> None:
-    """Add to each key's count how often it stands first and how often second among two keys, and clear the table."""
-    n = len(counts)
-    second = np.zeros(n, np.uint32)
-    for key in range(n):
-        first = np.uint32(0)
-        for other in range(n):
-            first += table[key, other]
-            second[other] += table[key, other]
-            table[key, other] = 0
-        counts[key] += first
-    for key in range(n):
-        counts[key] += second[key]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -122,3 +108,19 @@ def _add_distance(row: Array, code: Any, keys: Array) -> None:
 def _tally(keys: Array, counts: Array) -> None:
     for i in range(len(keys)):
         counts[keys[i]] += 1
+
+
+@numba.njit(nogil=True)
+def _empty_into(counts: Array, table: Array) -> None:
+    """Add to each key's count how often it stands first and how often second among two keys, and clear the table."""
+    n = len(counts)
+    second = np.zeros(n, np.uint32)
+    for key in range(n):
+        first = np.uint32(0)
+        for other in range(n):
+            first += table[key, other]
+            second[other] += table[key, other]
+            table[key, other] = 0
+        counts[key] += first
+    for key in range(n):
+        counts[key] += second[key]
