@@ -75,6 +75,8 @@ def name_points(
     axes: Axes, points: Mapping[str, tuple[float, float]], results: Results, looks: Looks, width: float, height: float
 ) -> None:
     """Write each name near its point, on a log x axis, where it hides neither points nor names; sizes in points."""
+    from matplotlib.patheffects import withStroke
+
     axes.autoscale_view()
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     spots = {
@@ -83,12 +85,13 @@ def name_points(
     }
     sizes = {method: (4.5 * len(results.title(method)), 8.5) for method in points}
     offsets = place_names(spots, sizes, width, height)
+    halo = [withStroke(linewidth=2, foreground="white")]  # so that a name can be read where a line runs behind it
     for method, (across, up) in offsets.items():
         far = abs(up) > _NEAR or abs(across) > _NEAR
         axes.annotate(
             results.title(method), points[method], (across, up), textcoords="offset points", fontsize=7,
             ha="left" if across > 0 else "right" if across < 0 else "center", va="center", color=looks[method].text,
-            weight="bold" if looks[method].width > 2 else "normal",
+            weight="bold" if looks[method].width > 2 else "normal", path_effects=halo, zorder=6,
             arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 0, "shrinkB": 3} if far else None,
         )  # fmt: skip
 
@@ -109,13 +112,13 @@ def place_names(
 ) -> dict[str, tuple[float, float]]:
     """For each mark at (x, y) the offset of its name of (width, height), so that names hide marks, names and lines to
     names as little as can be found by moving one after the other, nearest offsets first."""
-    marks = {name: (x - 4, y - 4, x + 4, y + 4) for name, (x, y) in spots.items()}
+    marks = {name: (x - 5, y - 5, x + 5, y + 5) for name, (x, y) in spots.items()}
     chosen: dict[str, tuple[float, float]] = dict.fromkeys(spots, _OFFSETS[0])
 
     def cost(name: str, offset: tuple[float, float]) -> float:
         box = _box(spots[name], sizes[name], offset)
         others = [other for other in spots if other != name]
-        hidden = sum(_overlap(box, marks[other]) for other in others)
+        hidden = sum(_overlap(box, mark) for mark in marks.values())
         hidden += sum(_overlap(box, _box(spots[other], sizes[other], chosen[other])) for other in others)
         struck = sum(_crosses(spots[other], chosen[other], box) for other in others)
         struck += sum(_crosses(spots[name], offset, marks[other]) for other in others)
