@@ -401,7 +401,7 @@ def test_imagenet100_says_what_to_put_where(publish, source):
     publish(imagenet100, [b"n01_1.JPEG 1\n", b"val_1.JPEG 1\n"])
     with pytest.raises(
         HashbenchError,
-        match=r"imagenet100/image is missing; put there the train images of ILSVRC 2012.*100/val_image is missing",
+        match=r"(?s)imagenet100/image is missing; put there the train images of ILSVRC 2012.*100/val_image is missing",
     ):
         imagenet100.load(source)
 

@@ -115,7 +115,7 @@ class Source:
             if not any((folder / name).exists() for folder in self.folders)
         ]
         if missing:
-            raise HashbenchError(f"data set {self.name}: {'; '.join(missing)}")
+            raise HashbenchError(f"data set {self.name}: " + ";\n  ".join(missing))
         return [self.fetch(spec) for spec in files] + [self._where(name) for name in by_hand]
 
     def _where(self, name: str) -> Path:
