@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 from hashbench.errors import HashbenchError
 from hashbench.methods import wch
 from hashbench.methods.binarize import straight_through_sign
+from hashbench.methods.session import Session, in_session
 from hashbench.methods.wch import WCH, mutual_attention, patch_similarity, patch_weights, weighted_contrastive_loss
 from hashbench.types import Array, ItemView, TrainView
 
@@ -123,7 +127,8 @@ def test_no_array_is_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> Non
             nonlocal largest
             result = func(*args, **(kwargs or {}))
             if isinstance(result, Tensor):
-                largest = max(largest, result.numel())
+                held = result if result.layout is torch.strided else result.values()
+                largest = max(largest, held.numel())
             return result
 
     tokens = (normal(10, 20, 6).requires_grad_(), normal(10, 20, 6, seed=1).requires_grad_())
@@ -289,3 +294,44 @@ def test_an_unknown_backbone_option_is_refused() -> None:
 def test_fine_tuning_without_a_backbone_is_refused(train: TrainView) -> None:
     with pytest.raises(HashbenchError, match="backbone"):
         WCH(**{**HYPERPARAMETERS, "backbone": "finetune"}).fit(dataclasses.replace(train, backbone=None), 8, seed=0)
+
+
+def plain_step() -> ModuleType:
+    """The benchmark's re-statement of the published step: attention written out, all cosines held whole."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "training.py"
+    spec = importlib.util.spec_from_file_location("training_benchmark", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_twenty_steps_follow_the_plain_re_statement_of_the_published_step(train: TrainView) -> None:
+    """The same views and start: the losses agree to 1e-4, all the way through."""
+    method = WCH(**{**HYPERPARAMETERS, "backbone": "finetune", "epochs": 20, "batch_size": 24, "learning_rate": 1e-3})
+    starts, views, losses = [], [], []
+    original = method.training
+
+    def watched(head, train, n_bits, generator):  # type: ignore[no-untyped-def]
+        (training,) = original(head, train, n_bits, generator)
+        starts.append(copy.deepcopy(training.network))
+        yield dataclasses.replace(training, draw=lambda batch: views.append(training.draw(batch)) or views[-1])
+
+    method.training = watched  # type: ignore[method-assign]
+    with in_session(Session(watch=lambda description, step, terms: losses.append(terms["loss"]))):
+        method.fit(train, 8, seed=3)
+
+    head, network = starts[0]
+    standardised = nn.Sequential(network, head[0])
+    optimizer = torch.optim.Adam(starts[0].parameters(), foreach=False)
+    plain = plain_step()
+    for step, (drawn, loss) in enumerate(zip(views, losses, strict=True)):
+        expected = plain.plain_loss(standardised, head[1:], *drawn, HYPERPARAMETERS["temperature"])
+        assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
+        optimizer.param_groups[0]["lr"] = 1e-3 * (1 + math.cos(math.pi * step / 20)) / 2
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+    assert len(losses) == 20
+    assert losses[-1] != pytest.approx(losses[0], rel=1e-2)

@@ -42,7 +42,9 @@ class Alone:
 
     def __init__(self, training: Training, place: int) -> None:
         self._training, self._place = training, place
-        self.weights = {name: w for name, w in training.network.named_parameters() if w.requires_grad}
+        self.weights: dict[str, Tensor] = {
+            name: w for name, w in training.network.named_parameters() if w.requires_grad
+        }
 
     def draw(self, batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """See `Part`."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hashbench.errors import HashbenchError
 from hashbench.methods.base import Paper, features_of
@@ -22,7 +22,7 @@ from hashbench.methods.training import Recipe, Training
 from hashbench.methods.views import StoredViews, draw_view_pairs
 from hashbench.types import Array, ItemView, TrainableBackbone, TrainView
 
-_COSINES_AT_ONCE = 2**22
+_COSINES_AT_ONCE = 2**20
 
 
 def mutual_attention(tokens1: Tensor, tokens2: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -41,24 +41,54 @@ def mutual_attention(tokens1: Tensor, tokens2: Tensor, temperature: float = 1.0)
 def patch_similarity(attended1: Tensor, attended2: Tensor) -> Tensor:
     """R[n, m] = mean over patches i of image n of the max over patches j of image m of their cosine: (N, N).
 
-    `attended1`, `attended2` (N, P, D). Where the N x N x P x P cosines are many, goes through the images of the first
-    view in blocks and computes each block again for its gradient, so that they are never held whole.
+    `attended1`, `attended2` (N, P, D). The N x N x P x P cosines are never held whole.
     """
-    n, patches = attended1.shape[:2]
-    unit1, unit2 = F.normalize(attended1, dim=2), F.normalize(attended2, dim=2)
-    images_at_once = max(1, _COSINES_AT_ONCE // (n * patches * patches))
-    if images_at_once >= n:
-        return _similarity_of_block(unit1, unit2)
-    blocks = [
-        checkpoint(_similarity_of_block, block, unit2, use_reentrant=False, preserve_rng_state=False)
-        for block in torch.split(unit1, images_at_once)
-    ]
-    return torch.cat(blocks)
+    similarity: Tensor = _MeanOfNearest.apply(F.normalize(attended1, dim=2), F.normalize(attended2, dim=2))[0]
+    return similarity
 
 
-def _similarity_of_block(unit1: Tensor, unit2: Tensor) -> Tensor:
-    cosines = unit1.flatten(0, 1) @ unit2.flatten(0, 1).T
-    return cosines.view(*unit1.shape[:2], *unit2.shape[:2]).amax(dim=3).mean(dim=1)
+class _MeanOfNearest(torch.autograd.Function):
+    """`patch_similarity` of tokens of length 1, which remembers of all cosines only where the largest ones are.
+
+    A patch of one view has a gradient from its nearest patches alone, one in each image: the gradient is a product with
+    a sparse matrix of N entries a row, instead of the dense products that gave the cosines.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(unit1: Tensor, unit2: Tensor) -> tuple[Tensor, Tensor]:
+        n, patches, _ = unit1.shape
+        similarities, nearest = [], []
+        for block in torch.split(unit1, max(1, _COSINES_AT_ONCE // (n * patches * patches))):
+            cosines = (block.flatten(0, 1) @ unit2.flatten(0, 1).T).view(-1, patches, n, patches)
+            largest, places = cosines.max(dim=3)
+            similarities.append(largest.mean(dim=1))
+            nearest.append(places)
+        return torch.cat(similarities), torch.cat(nearest)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs, output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        given1, given2, nearest = ctx.saved_tensors
+        dtype = torch.promote_types(given1.dtype, torch.float32)  # sparse products have no lower precision
+        unit1, unit2 = given1.to(dtype), given2.to(dtype)
+        n, patches, _ = unit1.shape
+        rows = torch.arange(n * patches + 1, device=unit1.device) * n
+        columns = nearest + torch.arange(n, device=unit1.device) * patches
+        values = (grad_outputs[0].to(dtype) / patches)[:, None, :].expand(n, patches, n).flatten()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            weights = torch.sparse_csr_tensor(
+                rows, columns.flatten(), values, (n * patches,) * 2, check_invariants=False
+            )
+            gradient1 = weights @ unit2.flatten(0, 1)
+            gradient2 = weights.transpose(0, 1).to_sparse_csr() @ unit1.flatten(0, 1)
+        return gradient1.view_as(unit1).to(given1.dtype), gradient2.view_as(unit2).to(given2.dtype)
 
 
 def patch_weights(attended1: Tensor, attended2: Tensor, temperature: float = 0.2) -> Tensor:

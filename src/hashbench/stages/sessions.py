@@ -94,10 +94,10 @@ def _tensorboard(name: str) -> Callable[[str, int, Mapping[str, float]], None] |
         raise HashbenchError(
             "HASHBENCH_TENSORBOARD is set, but tensorboard is not installed; `uv sync --extra tensorboard` brings it"
         ) from None
-    writer = SummaryWriter(str(Path(folder) / name))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(Path(folder) / name))
 
     def write(description: str, step: int, terms: Mapping[str, float]) -> None:
         for term, value in terms.items():
-            writer.add_scalar(f"loss/{term}", value, step)  # type: ignore[no-untyped-call]
+            writer.add_scalar(f"loss/{term}", value, step)
 
     return write
