@@ -61,6 +61,9 @@ def first_error(error: ValidationError, root: Schema | None = None, where: Seque
     given = shown(repr(detail["input"]))
     if detail["type"] in ("value_error", "assertion_error") or not place:
         message = detail["msg"].removeprefix("Value error, ")
+        name, _, rest = message.partition(" ")
+        if name in place.get("properties", ()):  # a check of a whole block begins with the key that it is about
+            return f"key '{key}.{name}' {shown(rest)}"
         return f"key '{key}' is {given}: {shown(message[0].lower() + message[1:])}"
     choices = list(schema.choices(place))
     if choices and isinstance(detail["input"], str):

@@ -212,12 +212,16 @@ def _write(path: Path, sha256: str, write: Callable[[BinaryIO], object], about: 
 
 def read_tensors(path: Path) -> dict[str, Array]:
     """Read a `.safetensors` artefact whole, after checking its sha256."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     expected, content = about(path)["sha256"], _bytes_of(path)
     if hashlib.sha256(content).hexdigest() != expected:
         raise DamagedError(path, _OTHER_SHA)
-    return load(content)
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(path, f"no tensors: {error}") from None
 
 
 _OTHER_SHA = "its sha256 is not the recorded one"
@@ -270,7 +274,10 @@ def warn_of_damage(*paths: Path) -> None:
 def open_array(path: Path) -> Array:
     """Memory-map a `.npy` artefact, read-only, after checking its sha256."""
     check(path)
-    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise DamagedError(path, f"no plain array: {error}") from None
     return array
 
 

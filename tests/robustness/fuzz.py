@@ -2,7 +2,8 @@
 
     python tests/robustness/fuzz.py params --minutes 10
 
-Whatever a file holds, a parser returns or raises HashbenchError with one printable line, within 3 seconds. An input
+Whatever a file holds, a parser returns or raises HashbenchError with one printable line, within 3 seconds
+(of CPU time, imports and compilation aside). An input
 that makes it do anything else is a finding: it is written to `tests/robustness/found/<target>/`, where `test_fuzz.py`
 tries it again in every run of the tests.
 """
@@ -85,8 +86,9 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
     from hashbench.errors import HashbenchError
 
     path = folder / f"{target}.input"
+    warm_up(target)
     path.write_bytes(content)
-    start = time.monotonic()
+    start = time.process_time()
     try:
         TARGETS[target](path)
     except HashbenchError as error:
@@ -96,8 +98,17 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "hashbench" in frame.filename]
         where = f"{Path(frames[-1].filename).name} in {frames[-1].name}" if frames else "outside hashbench"
         return f"{type(error).__name__} from {where}: {str(error)[:200]}"
-    seconds = time.monotonic() - start
+    seconds = time.process_time() - start
     return f"took {seconds:.1f} s" if seconds > SECONDS else None
+
+
+@functools.cache
+def warm_up(target: str) -> None:
+    """Import and compile what the parser needs, which is no matter of its input."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(as_file(target, next(iter(seeds(target)))))
+        file.flush()
+        TARGETS[target](Path(file.name))
 
 
 def seeds(target: str) -> Iterator[bytes]:
