@@ -42,8 +42,8 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("single-label", 1_000, 54_000, 10, False, 200, 1.0),
-    Case("multi-label", 2_100, 193_734, 21, True, 30, 2.0),
+    Case("single-label", 1_000, 54_000, 10, False, 25, 1.0),
+    Case("multi-label", 2_100, 193_734, 21, True, 10, 2.0),
 )
 SCALING = ((1_000, 10_000), (1_000, 54_000), (1_000, 200_000), (1_000, 1_000_000), (10_000, 1_000_000))
 
@@ -72,25 +72,37 @@ def make_data(n_query: int, n_database: int, n_classes: int, *, multi_label: boo
     return Data(*codes, *labels)
 
 
-def published_loop(data: Data) -> tuple[float, list[float], list[float]]:
-    """mAP@1000 and then the precision-recall curve, each by a dot product and an argsort a query."""
+def published_loop(data: Data, n_query: int) -> Callable[[], Any]:
+    """mAP@1000 and then the precision-recall curve, each by a dot product and an argsort a query, of `n_query` queries.
+
+    Everything is float32 already, so that the time is proportional to the queries. BLAS gets one thread: with two the
+    loop is slower, as each product is small.
+    """
+    from threadpoolctl import threadpool_limits
+
     query, database = (codes.astype(np.float32) * 2 - 1 for codes in data[:2])
     query_labels, database_labels = (labels.astype(np.float32) for labels in data[2:])
-    precisions = []
-    for code, label in zip(query, query_labels, strict=True):
-        relevant = (database_labels @ label > 0).astype(np.float32)
-        distance = 0.5 * (N_BITS - database @ code)
-        top = relevant[np.argsort(distance)][:TOP]
-        hits = np.flatnonzero(top) + 1.0
-        precisions.append(np.mean(np.arange(1, len(hits) + 1) / hits) if len(hits) else 0.0)
-    curves = []
-    for code, label in zip(query, query_labels, strict=True):
-        relevant = (database_labels @ label > 0).astype(np.float32)
-        order = np.argsort(0.5 * (N_BITS - database @ code))
-        found = [relevant[order[:rank]].sum() for rank in RANKS]
-        curves.append([(hits / rank, hits / max(relevant.sum(), 1)) for hits, rank in zip(found, RANKS, strict=True)])
-    precision, recall = np.mean(curves, axis=0).T
-    return float(np.mean(precisions)), precision.tolist(), recall.tolist()
+    queries = list(zip(query, query_labels, strict=True))[:n_query]
+
+    def work() -> tuple[float, list[float], list[float]]:
+        precisions = []
+        for code, label in queries:
+            relevant = (database_labels @ label > 0).astype(np.float32)
+            distance = 0.5 * (N_BITS - database @ code)
+            top = relevant[np.argsort(distance)][:TOP]
+            hits = np.flatnonzero(top) + 1.0
+            precisions.append(np.mean(np.arange(1, len(hits) + 1) / hits) if len(hits) else 0.0)
+        curves = []
+        for code, label in queries:
+            relevant = (database_labels @ label > 0).astype(np.float32)
+            order = np.argsort(0.5 * (N_BITS - database @ code))
+            found = [relevant[order[:rank]].sum() for rank in RANKS]
+            n_relevant = max(relevant.sum(), 1)
+            curves.append([(hits / rank, hits / n_relevant) for hits, rank in zip(found, RANKS, strict=True)])
+        precision, recall = np.mean(curves, axis=0).T
+        return float(np.mean(precisions)), precision.tolist(), recall.tolist()
+
+    return threadpool_limits.wrap(limits=1, user_api="blas")(work)
 
 
 def faiss_search(data: Data) -> Callable[[], Any]:
@@ -163,20 +175,17 @@ def measure(case: Case) -> dict[str, Any]:
     data = make_data(case.n_query, case.n_database, case.n_classes, multi_label=case.multi_label)
     ours = hashbench_work(data)
     ours()
-    part = data._replace(
-        query_codes=data.query_codes[: case.loop_queries], query_labels=data.query_labels[: case.loop_queries]
-    )
-    scale = case.n_query / case.loop_queries
+    loop = published_loop(data, case.loop_queries)
     seconds = {
         "hashbench evaluate": best_seconds(ours, 40),
-        "(a) dot product + argsort loop, mAP and PR curve": best_seconds(lambda: published_loop(part), 4) * scale,
+        "(a) dot product + argsort loop, mAP and PR curve": best_seconds(loop, 40) * case.n_query / case.loop_queries,
         "(b) faiss IndexBinaryFlat, top 1000 only": best_seconds(faiss_search(data), 8),
         "(c) torch matmul + topk, top 1000 only": best_seconds(torch_search(data), 8),
     }
     mine = seconds["hashbench evaluate"]
     pairs = case.n_query * case.n_database
     memory = peak_mib(case.n_query, case.n_database, case.n_classes, multi_label=case.multi_label)
-    loop, *searches = list(seconds.values())[1:]
+    loop_seconds, *searches = list(seconds.values())[1:]
     return {
         **case._asdict(),
         "n_bits": N_BITS,
@@ -184,7 +193,7 @@ def measure(case: Case) -> dict[str, Any]:
         "ns_per_pair": mine / pairs * 1e9,
         "peak_mib_beyond_inputs": memory,
         "goals": {
-            "at least 100 times (a)": loop >= 100 * mine,
+            "at least 100 times (a)": loop_seconds >= 100 * mine,
             "faster than (b) and (c)": mine < min(searches),
             f"at most {case.goal_ns} ns per pair": mine / pairs * 1e9 <= case.goal_ns,
             "at most 64 MiB beyond the inputs": memory is None or memory <= 64,
