@@ -152,6 +152,7 @@ def ablations(session: nox.Session) -> None:
     """Run the ablations of the methods under study: `nox -s ablations -- --profile cifar10-jpeg`."""
     sync(session)
     profile = session.posargs[session.posargs.index("--profile") + 1] if "--profile" in session.posargs else "quick"
+    run(session, "hashbench", "check", profile)
     run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/ablations-{profile}/dvc.yaml")
     # The report shows the ablations but does not depend on them, or every profile would run them first.
     run(session, "dvc", "--wait-for-lock", "repro", "--single-item", "--force", f"{pipeline_of(profile)}:report")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from hashbench.commands.mend import remove_half_written
 from hashbench.data.registry import load_dataset_module
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import BackboneSpec, PublishedWeights
@@ -16,7 +17,11 @@ from hashbench.stages.provide import source_of
 
 
 def check_profile(profile: str) -> None:
-    """Raise HashbenchError that names everything `profile` lacks: a GPU, weights, data files, the Ray cluster."""
+    """Raise HashbenchError that names everything `profile` lacks: a GPU, weights, data files, the Ray cluster.
+
+    What a killed run left half written is cleared first.
+    """
+    remove_half_written()
     params = load_params()
     missing = [*_gpu(params, profile), *_weights(params, profile), *_data(params, profile), *_executor(params, profile)]
     if missing:

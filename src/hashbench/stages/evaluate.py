@@ -54,7 +54,8 @@ def evaluate_cell(cell: Cell, params: Params, layout: Layout, split: Split, rule
     program = store.digest_of([said["fingerprint"], rules, k])
     record_path, per_query_path = layout.record(cell), layout.per_query(cell)
     record_is_whole = _is_record_of(record_path, program, said["sha256"])
-    if record_is_whole and store.is_whole(per_query_path, program=program):
+    per_query_is_whole = store.is_whole(per_query_path, program=program)
+    if record_is_whole and per_query_is_whole:
         return False
     start = time.perf_counter()
     codes = read_codes(layout, cell, split)
