@@ -6,12 +6,18 @@ import argparse
 import ast
 import doctest
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+import hashbench.data
 from hashbench.cli import build_parser
+from hashbench.data.base import Source
+from hashbench.data.registry import load_dataset
+from hashbench.data.splits import protocol
 from hashbench.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +61,15 @@ def test_examples_print_what_they_say(page):
     assert result.failed == 0
 
 
+def test_the_worked_example_of_a_data_set_loads(tmp_path, monkeypatch):
+    (tmp_path / "stripes.py").write_text(blocks(ROOT / "docs" / "adding.md", "python")[1])
+    monkeypatch.setattr(hashbench.data, "__path__", [*hashbench.data.__path__, str(tmp_path)])
+    dataset = load_dataset("stripes", Source("stripes", "Stripes", ()), {"items": 60})
+    steps = [np.abs(np.diff(dataset.images[..., 0].astype(int), axis=axis)).mean(axis=(1, 2)) for axis in (1, 2)]
+    assert (dataset.labels[:, 1] == (steps[0] > steps[1])).all()
+    protocol("per_class_2_5_without_train")(dataset, 0)
+
+
 @every_page
 def test_links_lead_somewhere(page):
     for link in LINK.findall(prose(page)):
@@ -64,6 +79,13 @@ def test_links_lead_somewhere(page):
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), f"{page.name}: {link}"
         assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_pages_of_the_site_link_to_pages_of_the_site():
+    """The site holds docs/ alone; the README is read in the repository."""
+    for page in PAGES[1:]:
+        for link in LINK.findall(prose(page)):
+            assert not link.startswith(".."), f"{page.name}: {link}"
 
 
 def test_the_site_shows_every_page():
@@ -115,8 +137,17 @@ def test_the_command_line_page_names_every_variable():
     )
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout that holds the worked example of a method, where the pages say to put it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    shutil.copytree(ROOT / "baselines", tmp_path / "baselines", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "baselines" / "median_lsh.py").write_text(blocks(ROOT / "docs" / "adding.md", "python")[0])
+
+
 @every_page
-def test_yaml_blocks_are_params(page):
+def test_yaml_blocks_are_params(page, checkout):
     """A block that shows a part of params.yaml, or data sets, is valid when laid over params.yaml."""
     for text in blocks(page, "yaml"):
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
