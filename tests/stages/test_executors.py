@@ -61,7 +61,11 @@ def free_port() -> int:
 
 @pytest.mark.parametrize(
     ("address", "told"),
-    [("auto", "ray start --head"), ("127.0.0.1:{free}", "nothing answers"), ("ray://there", "neither auto nor HOST")],
+    [
+        ("auto", "ray start --head"),
+        ("127.0.0.1:{free}", "no cluster at 127.0.0.1"),
+        ("ray://there", "neither auto nor HOST"),
+    ],
 )
 def test_where_no_cluster_is_the_remedy_is_named(address: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")

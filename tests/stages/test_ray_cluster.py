@@ -252,7 +252,6 @@ def test_two_nodes_of_which_one_is_killed_give_the_table_of_the_local_executor(
     output, _ = driver.communicate(timeout=120)
 
     assert driver.returncode == 0, output
-    assert "lost host" in output
     assert len(output.splitlines()) < 10, output
     begun = starts(started)
     lost = {cell for cell, where in begun if where == cluster.raylet_of_second}

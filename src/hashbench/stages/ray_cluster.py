@@ -121,9 +121,9 @@ def _connect(address: str) -> Any:
 
     where = "on this host" if address == "auto" else f"at {address}"
     remedy = "start one with `ray start --head`, see docs/cluster.md"
-    if address != "auto":
-        _require_answer(address, f"executor ray: nothing answers {where}; {remedy}")
     try:
+        address = ray._private.services.get_ray_address_from_environment(address, None)
+        _require_answer(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -131,15 +131,12 @@ def _connect(address: str) -> Any:
     return ray
 
 
-def _require_answer(address: str, complaint: str) -> None:
-    """Raise HashbenchError unless HOST:PORT takes a connection: Ray itself would try for minutes."""
+def _require_answer(address: str) -> None:
+    """Raise an error unless HOST:PORT takes a connection: Ray itself would try for minutes, a stopped cluster too."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise HashbenchError(f"executor ray: address '{address}' is neither auto nor HOST:PORT")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError:
-        raise HashbenchError(complaint) from None
+        raise ValueError(f"'{address}' is neither auto nor HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _require_room(ray: Any, gpus: float) -> None:
