@@ -98,11 +98,12 @@ class Fitter:
 
     def reads(self, cell: Cell) -> dict[Path, Path]:
         """Every file that `fit` opens: its place below the working directory, and where it lies."""
-        needs = self.method_class.needs
-        files = files_of_features(load_params(), self.profile, cell.dataset, cell.backbone, needs)
-        code = Path(self.block.code)
-        own_code = {code: code} if code.is_file() and not code.is_absolute() else {}
-        return {Path("params.yaml"): params_path(), **files, **own_code}
+        params, needs = load_params(), self.method_class.needs
+        files = files_of_features(params, self.profile, cell.dataset, cell.backbone, needs)
+        # params.yaml is refused where the file of any method is missing.
+        codes = [Path(block.code) for block in (*params.methods.values(), *params.ablations.values())]
+        own = {code: code for code in codes if code.is_file() and not code.is_absolute()}
+        return {Path("params.yaml"): params_path(), **files, **own}
 
     def writes(self, cell: Cell) -> list[Path]:
         """Every file that `fit` leaves."""
