@@ -6,11 +6,13 @@ A session needs nothing installed beforehand: uv is taken from the PATH, from th
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 import venv
 from pathlib import Path
+from urllib.request import urlopen
 
 import nox
 from nox.command import CommandFailed
@@ -108,12 +110,29 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff (lint and format), mypy --strict, and who may import whom."""
+    """ruff (lint and format), mypy --strict, who may import whom, and known vulnerabilities of locked packages."""
     sync(session, "--group", "lint")
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
     run(session, "lint-imports")
+    audit(session)
+
+
+def audit(session: nox.Session) -> None:
+    """Look every locked package up in PyPI's list of known vulnerabilities; where it cannot be asked, say so."""
+    try:
+        with urlopen("https://pypi.org/pypi/pip/25.0/json", timeout=10) as answer:
+            answers = "vulnerabilities" in json.load(answer)
+    except (OSError, ValueError):
+        answers = False
+    if not answers:
+        session.warn("pip-audit is skipped: PyPI's list of vulnerabilities cannot be reached from here.")
+        return
+    locked = ROOT / ".nox" / "locked.txt"
+    export = ("export", "--locked", "--quiet", "--all-groups", "--all-extras", "--no-emit-project")
+    session.run(uv_command(session), *export, "--output-file", str(locked), external=True, env=ENVIRONMENT)
+    run(session, "pip-audit", "--disable-pip", "--require-hashes", "--progress-spinner", "off", "-r", str(locked))
 
 
 @nox.session

@@ -340,7 +340,7 @@ def test_figures_of_hostile_files(long: bool, figures: Callable[..., None], requ
         "YAML": ("yaml", "params_that"),
         "CSV": ("csv",),
         "images": ("image",),
-        "rules of the source code": ("unpickle", "pickled_data_set", "downloaded"),
+        "rules of the source code": ("nothing_is", "every_loader", "data_set_is_checked", "downloaded"),
     }
     figures(
         "hostile_files",
