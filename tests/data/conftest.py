@@ -36,14 +36,16 @@ class Resource:
 
 
 class Server:
-    """`server.resources[path]` are its files; `requests` the (path, Range header) it got; `sent` how many bytes."""
+    """`server.resources[path]` are its files; `requests` the (path, Range header) it got."""
 
     block = 4096
 
     def __init__(self) -> None:
         self.resources: dict[str, Resource] = {}
         self.requests: list[tuple[str, str | None]] = []
-        self.sent = 0
+        self._sent = 0
+        self._answering = 0
+        self._change = threading.Condition()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
@@ -61,6 +63,18 @@ class Server:
         url = self.add(name, content, **habits)
         return FileSpec(name, urls=(url,), size=len(content), md5=hashlib.md5(content).hexdigest())
 
+    @property
+    def sent(self) -> int:
+        """How many bytes it has sent, once no answer is under way: a client may be gone before the server knows."""
+        with self._change:
+            assert self._change.wait_for(lambda: not self._answering, timeout=60)
+            return self._sent
+
+    def _count(self, change: int) -> None:
+        with self._change:
+            self._answering += change
+            self._change.notify_all()
+
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
@@ -70,7 +84,11 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                server._answer(self)
+                server._count(1)
+                try:
+                    server._answer(self)
+                finally:
+                    server._count(-1)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -108,7 +126,8 @@ class Server:
             for position in range(start, stop, self.block):
                 block = resource.content[position : min(position + self.block, stop)]
                 request.wfile.write(block)
-                self.sent += len(block)
+                with self._change:
+                    self._sent += len(block)
                 time.sleep(resource.seconds_per_block)
         except OSError:
             pass  # the client is gone

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hashbench.commands.fetch import fetch_dataset
 from hashbench.data import (
     cifar10,
     digits,
@@ -107,6 +108,16 @@ def test_cifar10(publish, source, cifar):
     assert dataset.fold.tolist() == [0] * 50 + [1] * 10
     assert dataset.files[59] == "test_batch/img_9.png"
     assert protocol("official")(dataset, 0).name == "official_10_50_50"
+
+
+def test_the_command_fetches_and_says_what_came(publish, cifar, tmp_path, monkeypatch, capsys):
+    publish(cifar10, [cifar_archive(cifar[1])])
+    monkeypatch.setenv("HASHBENCH_DATA", str(tmp_path))
+    fetch_dataset("cifar10")
+    assert capsys.readouterr().out == "CIFAR-10: 60 images, 10 classes, verified\n"
+    assert (tmp_path / "cifar-10-python.tar.gz").is_file()
+    with pytest.raises(HashbenchError, match="cifar11"):
+        fetch_dataset("cifar11")
 
 
 def test_cifar10_survives_a_broken_download(publish, server, source, cifar):
