@@ -266,8 +266,8 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         f"{about['cores']} cores of {about['cpu']}; {about['system']}; Python {about['python']}, {versions}; load "
         f"average {start} before and {end} after the runs. Best of several runs each; (a), (b) and (c) are timed on "
-        "a part of the queries and scaled, as they are linear in them. `evaluate` starts from unpacked codes and labels "
-        "and computes every metric; (b) and (c) only search. Made by `python benchmarks/evaluation.py`.",
+        "a part of the queries and scaled, as they are linear in them. `evaluate` starts from unpacked codes and "
+        "labels and computes every metric; (b) and (c) only search. Made by `python benchmarks/evaluation.py`.",
     ]
     for case in result["cases"]:
         mine = case["seconds"]["hashbench evaluate"]
