@@ -138,18 +138,17 @@ import sys
 sys.path[:0] = [{here!r}]
 from pathlib import Path
 from test_sessions import CheckpointFiles, _method, _train, in_session, load_params, session_of
-from hashbench.stages.sessions import stop_on_signals
+from hashbench.stages.sessions import stopping_on_signals
 import dataclasses, time
-
-stop_on_signals()
-session = session_of(load_params().profile("quick"), "cell", CheckpointFiles(Path(sys.argv[1]), "cell"))
 
 def slowly(description, step, terms):
     print(step, flush=True)
     time.sleep(0.05)
 
-with in_session(dataclasses.replace(session, watch=slowly)):
-    _method().fit(_train(), 12, 5)
+with stopping_on_signals() as stopping:
+    session = session_of(load_params().profile("quick"), "cell", CheckpointFiles(Path(sys.argv[1]), "cell"), stopping)
+    with in_session(dataclasses.replace(session, watch=slowly)):
+        _method().fit(_train(), 12, 5)
 """
 
 
@@ -175,7 +174,8 @@ def test_scalars_of_every_step_go_to_tensorboard(tmp_path, monkeypatch):
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     monkeypatch.setenv("HASHBENCH_TENSORBOARD", str(tmp_path / "board"))
     profile = load_params().profile("quick")
-    with in_session(session_of(profile, "digits-16-0", CheckpointFiles(tmp_path / "c.safetensors", ""))):
+    checkpoint = CheckpointFiles(tmp_path / "c.safetensors", "")
+    with in_session(session_of(profile, "digits-16-0", checkpoint, lambda: False)):
         log = _method().fit(_train(), 12, 5)
     events = event_accumulator.EventAccumulator(str(tmp_path / "board" / "digits-16-0")).Reload()
     values = [event.value for event in events.Scalars("loss/contrastive")]
@@ -187,7 +187,7 @@ def test_without_tensorboard_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHBENCH_TENSORBOARD", str(tmp_path))
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(HashbenchError, match="uv sync --extra tensorboard"):
-        session_of(load_params().profile("quick"), "cell", CheckpointFiles(tmp_path / "c.safetensors", ""))
+        session_of(load_params().profile("quick"), "c", CheckpointFiles(tmp_path / "c", ""), lambda: False)
 
 
 def test_a_checkpoint_holds_no_pickle(tmp_path):

@@ -59,9 +59,9 @@ class NSH(HeadMethod):
     """Learning to Hash Naturally Sorts (Yu, Shen, Wang, Zhang, Torr, IJCAI 2022): neighbours by Hamming order.
 
     For each batch, two views of n images; their codes B1, B2 (n, K), the straight-through sign of
-    tanh(hash head(x)), and latents Z1, Z2 (n, latent), rows of unit length of a linear latent head. For each image i
-    the similarities `code_similarities`(B1, B2)[i] are sorted softly, in descending order, by `sorter` at temperature
-    `sorter_temperature` / K: P[i] (n, n). The objective is
+    tanh(hash head(x)), and latents Z1, Z2 (n, latent), rows of unit length of a linear latent head; both heads see the
+    standardised features. For each image i the similarities `code_similarities`(B1, B2)[i] are sorted softly, in
+    descending order, by `sorter` at temperature `sorter_temperature` / K: P[i] (n, n). The objective is
 
         `sorted_nce`(`sorted_similarities`(P, Z1, Z2), m, temperature) + quantisation * mean((tanh - sign)^2),
 
@@ -85,6 +85,7 @@ class NSH(HeadMethod):
         "were chosen here, each as its source says.",
         "The public re-implementations apply the softmax of SortedNCE twice; here it is applied once, as the loss is "
         "defined.",
+        "Both heads see features that a fixed layer centres and gives unit scale.",
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
     )
 
@@ -122,10 +123,13 @@ class NSH(HeadMethod):
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         views = StoredViews(train, "views")
+        assert isinstance(head, nn.Sequential)
+        standardise, to_bits = head[0], head[1:]
         latent_head = linear(features_of(train, self.encodes).shape[1], self.latent, generator)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
-            outputs1, outputs2 = torch.tanh(head(first)), torch.tanh(head(second))
+            first, second = standardise(first), standardise(second)
+            outputs1, outputs2 = torch.tanh(to_bits(first)), torch.tanh(to_bits(second))
             similarities = code_similarities(straight_through_sign(outputs1), straight_through_sign(outputs2))
             permutations = self.sort(similarities, self.sorter_temperature / n_bits)
             latents1, latents2 = (F.normalize(latent_head(view), dim=1) for view in (first, second))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ def run_stage(stage: Callable[..., None], *argument_names: str) -> NoReturn:
     A second process of the same stage and arguments waits for the first, and then finds its work done.
     """
     set_up_log()
+    signal.signal(signal.SIGTERM, _interrupt)  # what batch systems send: end as on Ctrl-C, with what is finished kept
     name, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
     if len(arguments) != len(argument_names):
         sys.exit(f"usage: python -m hashbench.stages.{name} {' '.join(name.upper() for name in argument_names)}")
@@ -44,6 +46,10 @@ def run_stage(stage: Callable[..., None], *argument_names: str) -> NoReturn:
             stage(*arguments)
 
     sys.exit(run_guarded(run_alone))
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def run_guarded(action: Callable[[], int | None]) -> int:

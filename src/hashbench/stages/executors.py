@@ -41,7 +41,7 @@ def spread(work: Work[Item], items: Sequence[Item]) -> Iterator[Item]:
     Raises the first error of an item, HashbenchError where the executor is unknown or cannot be reached.
     """
     if chosen_executor() == "local":
-        yield from run_side_by_side(work.do, items)
+        yield from run_side_by_side(work.do, items, 1 if work.gpus else None)
     elif items:
         from hashbench.stages.ray_cluster import run_on_cluster
 

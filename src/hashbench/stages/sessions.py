@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ from hashbench.methods.session import Session
 from hashbench.params import ProfileParams
 from hashbench.stages.command import log
 from hashbench.types import Array
-
-_stop_asked = threading.Event()
 
 
 class CheckpointFiles:
@@ -60,27 +59,39 @@ class CheckpointFiles:
             path.unlink(missing_ok=True)
 
 
-def session_of(profile: ProfileParams, name: str, checkpoint: CheckpointFiles) -> Session:
+def session_of(profile: ProfileParams, name: str, checkpoint: CheckpointFiles, stopping: Callable[[], bool]) -> Session:
     """The session of the fit called `name`."""
     return Session(
         device=profile.device,
         precision=profile.precision,
         checkpoint=checkpoint,
         watch=_tensorboard(name),
-        stopping=_stop_asked.is_set,
+        stopping=stopping,
     )
 
 
-def stop_on_signals() -> None:
-    """Let the fits of this process end at their next step on SIGINT or SIGTERM; a second signal interrupts at once."""
+@contextlib.contextmanager
+def stopping_on_signals() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGINT and SIGTERM do not end the process; they make the function given to it return True.
+
+    A second SIGINT interrupts at once.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
 
     def ask(number: int, frame: object) -> None:
-        if _stop_asked.is_set():
+        if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        _stop_asked.set()
+        asked.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tensorboard(name: str) -> Callable[[str, int, Mapping[str, float]], None] | None:

@@ -14,12 +14,15 @@ from hashbench.stages.machine import cores
 _Item = TypeVar("_Item")
 
 
-def run_side_by_side(work: Callable[[_Item], None], items: Sequence[_Item]) -> Iterator[_Item]:
-    """Do `work` for every item in as many processes as there are cores; yield each item when it is finished.
+def run_side_by_side(
+    work: Callable[[_Item], None], items: Sequence[_Item], at_once: int | None = None
+) -> Iterator[_Item]:
+    """Do `work` for every item in as many processes as there are cores, or `at_once`; yield each item that is finished.
 
-    Raises the first error, after the items that were under way have ended.
+    Raises the first error, after the items that were under way have ended; these are asked to stop where the error is
+    an interrupt.
     """
-    workers = min(cores(), len(items))
+    workers = min(at_once or cores(), len(items))
     if not workers:
         return
     # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
@@ -30,7 +33,10 @@ def run_side_by_side(work: Callable[[_Item], None], items: Sequence[_Item]) -> I
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                for process in multiprocessing.active_children():
+                    process.terminate()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -47,5 +53,6 @@ def use_one_core(with_torch: bool = False) -> None:
         import torch
 
         torch.set_num_threads(1)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order
         torch.use_deterministic_algorithms(True, warn_only=True)
     threadpool_limits(1)
