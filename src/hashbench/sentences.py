@@ -49,10 +49,11 @@ def first_error(error: ValidationError, root: Schema | None = None, where: Seque
     detail = _first(error.errors(include_url=False))
     schema = _Schemas(root or {})
     keys, place, parent = schema.at(detail["loc"])
-    key = ".".join(shown(part) for part in (*where, *keys)) or "the file"
+    key = ".".join(shown(part) for part in (*where, *keys))
+    named = f"key '{key}'" if key else "the file"
     if detail["type"] == "missing":
         properties, others = parent.get("properties", {}), detail["input"]
-        unknown = [name for name in others if isinstance(name, str) and name not in properties]
+        unknown = [name for name in others if isinstance(name, str) and properties and name not in properties]
         for name in difflib.get_close_matches(str(keys[-1]), unknown, n=1):
             return _unknown_key((*where, *keys[:-1], name), others[name], properties)
         return f"key '{key}' is missing; it must be {schema.in_words(place)}"
@@ -64,11 +65,11 @@ def first_error(error: ValidationError, root: Schema | None = None, where: Seque
         name, _, rest = message.partition(" ")
         if name in place.get("properties", ()):  # a check of a whole block begins with the key that it is about
             return f"key '{key}.{name}' {shown(rest)}"
-        return f"key '{key}' is {given}: {shown(message[0].lower() + message[1:])}"
+        return f"{named} is {given}: {shown(message[0].lower() + message[1:])}"
     choices = list(schema.choices(place))
     if choices and isinstance(detail["input"], str):
-        return f"key '{key}' is {given}{did_you_mean(detail['input'], choices)}"
-    return f"key '{key}' is {given}; it must be {schema.in_words(place)}"
+        return f"{named} is {given}{did_you_mean(detail['input'], choices)}"
+    return f"{named} is {given}; it must be {schema.in_words(place)}"
 
 
 def _unknown_key(keys: Sequence[str | int], value: Any, allowed: Iterable[str]) -> str:

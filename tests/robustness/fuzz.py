@@ -265,7 +265,7 @@ def fuzz(target: str, seconds: int, folder: Path) -> None:
         (corpus / f"seed{number}").write_bytes(content)
     options = [
         f"-max_total_time={seconds}",
-        "-timeout=30",
+        "-timeout=300",
         "-rss_limit_mb=4096",
         "-max_len=6000",
         "-print_final_stats=1",
