@@ -18,6 +18,7 @@ import yaml
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # on a busy machine a Ray cluster takes a minute to start
     pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: uv sync --locked --extra cluster"),
 ]
 ROOT = Path(__file__).resolve().parents[2]
