@@ -110,19 +110,29 @@ def test_a_damaged_code_file_is_made_again(project: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_the_worked_example_of_a_method_runs(project: Path) -> None:
-    text = (ROOT / "docs" / "adding.md").read_text()
-    code = text.partition('```python title="my_hash.py"\n')[2].partition("```")[0]
-    (project / "my_hash.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, "-c", "from hashbench.cli import main; main()", "fit", "my_hash.py"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project / "src"), "COLUMNS": "120"},
+def hashbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from hashbench.cli import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "120"},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def test_a_method_trained_again_gives_the_same_bits(project: Path) -> None:
+    done = hashbench(project, "verify", "results/quick", "--refit", "nsh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("2 of 2 runs checked, no differences\n")
+
+
+def test_the_worked_example_of_a_method_runs(project: Path) -> None:
+    text = (ROOT / "docs" / "adding.md").read_text()
+    code = text.partition('```python title="my_hash.py"\n')[2].partition("```")[0]
+    (project / "my_hash.py").write_text(code)
+    done = hashbench(project, "fit", "my_hash.py")
     assert done.returncode == 0, done.stderr
     assert "Median LSH" in done.stdout
     assert "LSH" in done.stdout
