@@ -1,0 +1,65 @@
+"""The tests notice when a line of the evaluation, the losses or the sorters is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import mutation
+
+SOURCE = mutation.ROOT / "src" / "hashbench"
+LOSSES, SORTING = SOURCE / "methods" / "losses.py", SOURCE / "methods" / "sorting.py"
+# hamming_torch.py runs on a GPU alone, and __init__.py holds no code.
+LEFT_OUT = ("__init__", "hamming_torch")
+EVALUATION = [path for path in sorted((SOURCE / "evaluation").glob("*.py")) if path.stem not in LEFT_OUT]
+
+# Survivors that were looked at, by file, line and mutant: why no test has to notice them.
+JUDGED: dict[tuple[str, str], str] = {}
+
+
+def tried(files: list[Any], sample: int | None) -> list[dict[str, Any]]:
+    """What came of the mutants of some files."""
+    command = [sys.executable, mutation.__file__, *map(str, files)]
+    command += ["--sample", str(sample)] if sample else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.timeout(7200)
+def test_the_tests_kill_mutants(long: bool, figures: Callable[..., None]) -> None:
+    pytest.importorskip("cosmic_ray")
+    results = [*tried([LOSSES, SORTING], None), *tried(EVALUATION, 25)] if long else tried([LOSSES], 4)
+    n_tried = sum(result["tried"] for result in results)
+    survivors = [(result["file"], each) for result in results for each in result["survivors"]]
+    share = 1 - len(survivors) / n_tried
+    figures(
+        "mutation",
+        title="Mutation testing",
+        says="cosmic-ray changed one operator, number or keyword at a time; a mutant is killed where a test of its "
+        "module fails. All mutants of the losses and the sorters, 25 of each file of the evaluation, drawn with a "
+        "fixed seed; numba's compiler is off.",
+        figures={
+            "mutants there are": sum(result["mutants"] for result in results),
+            "mutants tried": n_tried,
+            "killed": n_tried - len(survivors),
+            "killed, share": share,
+            **{
+                result["file"]: f"{result['tried'] - len(result['survivors'])} of {result['tried']}"
+                for result in results
+            },
+            "survivors": len(survivors),
+            "survivors judged to do no harm": sum((file, each["mutant"]) in JUDGED for file, each in survivors),
+        },
+        remarks=[
+            f"`{file}` line {each['line']}: `{each['is']}` -> `{each['mutant']}`: "
+            + JUDGED.get((file, each["mutant"]), "not judged")
+            for file, each in survivors
+        ],
+    )
+    assert share >= 0.85, survivors
