@@ -44,7 +44,7 @@ def test_nt_xent_equals_the_reference_vectors(shared: Path) -> None:
     torch.testing.assert_close(nt_xent(codes1, codes2, 0.3), golden["contrastive"], rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("n", [2, 5, 8])
+@pytest.mark.parametrize("n", [2, 5, 7, 8])
 def test_pairwise_cosine_error_by_loops(n: int) -> None:
     codes, features = normal(n, 6), normal(n, 9, seed=1)
     half = n // 2
