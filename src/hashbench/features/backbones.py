@@ -58,7 +58,12 @@ class Backbone(nn.Module):
         """Pooled feature and patch tokens of normalised pictures (m, 3, size, size)."""
         dtype = _DTYPES[self.spec.precision]
         with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            maps: Tensor = self.network.forward_features(pictures)
+            maps: Any = self.network.forward_features(pictures)
+            if not isinstance(maps, Tensor):
+                raise HashbenchError(
+                    f"{self.spec.model} gives {len(maps)} feature maps of different scales, which no pool joins; take "
+                    "another backbone"
+                )
             tokens = self._patches(maps).float()
             if self.spec.pool == "avg":
                 pooled = tokens.mean(dim=1)
@@ -180,10 +185,10 @@ def _download(weights: PublishedWeights, remedy: str) -> Path:
 
     if weights.hub is None:
         raise HashbenchError(f"backbone weights {weights.file} are missing; {remedy}")
-    if os.environ.get("HASHBENCH_OFFLINE") == "1":
+    if os.environ.get("HASHBENCH_OFFLINE", "") not in ("", "0"):
         origin = f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/model.safetensors"
         raise HashbenchError(
-            f"backbone weights {weights.file} are missing and HASHBENCH_OFFLINE=1 forbids to download them; "
+            f"backbone weights {weights.file} are missing and HASHBENCH_OFFLINE forbids to download them; "
             f"{remedy} (it is {origin})"
         )
     try:
