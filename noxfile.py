@@ -184,3 +184,12 @@ def bench(session: nox.Session) -> None:
     sync(session, "--group", "bench")
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         run(session, "python", str(script.relative_to(ROOT)))
+
+
+@nox.session
+def robustness(session: nox.Session) -> None:
+    """Run the long forms of tests/robustness, hours of them, and write docs/reliability.md (`-- -k crash`: some)."""
+    sync(session, "--group", "robustness")
+    long = ("env", "HASHBENCH_ROBUSTNESS=long", "pytest", "tests/robustness", "--timeout=0", *session.posargs)
+    run(session, *long)
+    run(session, "python", "tests/robustness/report.py")

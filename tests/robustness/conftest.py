@@ -177,3 +177,33 @@ def results_without_seconds(folder: Path) -> dict[str, bytes]:
             value = {key: said for key, said in json.loads(found[name]).items() if key not in ("seconds", "seal")}
             found[name] = json.dumps(value).encode()
     return found
+
+
+EVERY_STAGE = """
+import yaml
+from hashbench.stages import backbones, evaluate, features, fetch, fit, report, split
+from hashbench.stages.command import run_guarded, set_up_log
+
+set_up_log()
+methods = yaml.safe_load(open("params.yaml"))["methods"]
+calls = [(stage,) for stage in (fetch, split, backbones, features)]
+calls += [*((fit, method) for method in methods), (evaluate, "methods"), (report,)]
+for stage, *arguments in calls:
+    assert run_guarded(lambda: stage.main("quick", *arguments)) == 0, stage
+"""
+
+
+@pytest.fixture(scope="session")
+def every_stage() -> Callable[[Path], str]:
+    """`every_stage(folder)`: run all stages of a checkout in one process, which is quicker; what they said."""
+
+    def call(folder: Path) -> str:
+        return run(folder, "python", "-c", EVERY_STAGE, OMP_NUM_THREADS="1").stderr
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def command() -> Run:
+    """`command(folder, "python", "-c", ...)`: run anything in a checkout; keywords as for `dvc`."""
+    return run
