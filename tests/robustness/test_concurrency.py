@@ -115,8 +115,8 @@ def test_two_at_once_leave_what_one_leaves(
             "results that differ": 0,
         },
         remarks=[
-            "With nox the second pipeline waits for DVC's own lock (`dvc --wait-for-lock`). While a stage runs, DVC gives "
-            "that lock away and holds the stage's files only: a second `dvc repro` that needs them ends with a sentence "
-            "that names the process; run it again when that has ended.",
+            "With nox the second pipeline waits for DVC's own lock (`dvc --wait-for-lock`). While a stage runs, DVC "
+            "gives that lock away and holds the stage's files only: a second `dvc repro` that needs them ends with a "
+            "sentence that names the process; run it again when that has ended.",
         ],
     )
