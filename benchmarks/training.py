@@ -6,8 +6,8 @@ WCH end to end, batches of 32: hashbench's step against a plain float32 re-state
 written out, the N x N x P x P similarities held whole, views made by PIL in worker processes), on a small ViT on the
 CPU and on ViT-B/16 at 224 px where there is a CUDA device. NSH: how much of its step goes to sorting and SortedNCE.
 Heads of several code lengths and seeds: side by side against one after the other. What is compared takes turns, the
-median of several rounds counts. Weights are random: speed does not depend on them. Writes results/bench/training.json
-and .md. Takes about three minutes.
+median of several rounds counts. Weights are random: speed does not depend on them. What bfloat16 does to mAP is
+measured on the features of profile quick, where `dvc repro` has left them. Writes results/bench/training.json and .md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from torchvision import transforms
 
 from hashbench.features.backbones import Backbone, new_network, prepare_view
 from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.layout import Layout, cells_of
 from hashbench.methods.binarize import straight_through_sign
 from hashbench.methods.networks import fit_side_by_side
 from hashbench.methods.nsh import NSH, code_similarities, sorted_nce, sorted_similarities
@@ -41,12 +42,17 @@ from hashbench.methods.registry import load_method
 from hashbench.methods.session import Session, in_session
 from hashbench.methods.sorting import softsort
 from hashbench.methods.wch import WCH
+from hashbench.params import load_params
+from hashbench.stages.evaluate import evaluate_codes
+from hashbench.stages.fit import encode, fitter_of
+from hashbench.stages.provide import open_features
 from hashbench.types import TrainView
 
 OUT = Path("results/bench")
 BATCH, BITS, ROUNDS = 32, 64, 5
 GOALS = {"cpu": 1.5, "cuda": 5.0}
 NSH_GOAL = 0.2
+MAP_GOAL = 0.01
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -291,6 +297,32 @@ def measure_side_by_side(device: str) -> dict[str, Any]:
     return medians({"one by one": one_by_one, "side by side": side_by_side}, device)
 
 
+def measure_precision(method: str) -> dict[str, float]:
+    """Mean mAP of `method` over the cells of profile quick, with losses in float32 and under autocast to bfloat16."""
+    params = load_params()
+    found: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    for cell in cells_of(params, "quick", method):
+        new_method = fitter_of(params, "quick", method).new_method
+        features = open_features(params, "quick", cell.dataset, cell.backbone, new_method().needs)
+        for precision, values in found.items():
+            fitted = new_method()
+            with in_session(Session(precision=precision)):
+                fitted.fit(features.train, cell.bits, cell.derived_seed(params.base_seed))
+            codes = encode(fitted, features, features.split.query), encode(fitted, features, features.split.database)
+            rules, k = params.evaluation, params.datasets[cell.dataset].k
+            values.append(evaluate_codes(codes, features.split, k, rules.denominator, rules.empty, [1]).map)
+    return {precision: statistics.fmean(values) for precision, values in found.items()}
+
+
+def has_features() -> bool:
+    """Whether the features of profile quick are here."""
+    return all(
+        Layout("quick").features_record(dataset, backbone).is_file()
+        for dataset in load_params().profile("quick").datasets
+        for backbone in load_params().profile("quick").backbones
+    )
+
+
 def utilisation(wch: dict[str, Any]) -> float | None:
     """Model FLOP utilisation of hashbench's bf16 step, where the device's peak is known."""
     name = torch.cuda.get_device_name() if wch["device"] == "cuda" else ""
@@ -320,6 +352,18 @@ def report(found: dict[str, Any]) -> Iterator[str]:
     yield f"A step at batch 64 on features of 1,280 takes {1000 * nsh['seconds']['step']:.2f} ms; sorting, "
     yield f"similarities and SortedNCE, both ways, {1000 * nsh['seconds']['sorting']:.2f} ms: {nsh['share']:.1%}.\n"
     yield f"- {'met' if nsh['share'] < NSH_GOAL else 'NOT met'}: under {NSH_GOAL:.0%} of the step"
+    yield "\n## Losses in bfloat16: mean mAP over the cells of `quick`\n"
+    if not found["precision"]:
+        yield "Not measured: the features of `quick` are not here.\n"
+    else:
+        yield "| method | fp32 | bf16 | difference |"
+        yield "|---|---:|---:|---:|"
+    for method, maps in found["precision"].items():
+        difference = maps["bf16"] - maps["fp32"]
+        yield f"| {method} | {maps['fp32']:.4f} | {maps['bf16']:.4f} | {difference:+.4f} |"
+    if found["precision"]:
+        largest = max(abs(maps["bf16"] - maps["fp32"]) for maps in found["precision"].values())
+        yield f"\n- {'met' if largest <= MAP_GOAL else 'NOT met'}: within {MAP_GOAL}"
     yield "\n## Nine heads of the control (16, 32, 64 bits, three seeds)\n"
     yield f"One by one {side['one by one']:.2f} s, side by side {side['side by side']:.2f} s: "
     yield f"{side['one by one'] / side['side by side']:.2f} times faster.\n"
@@ -335,6 +379,7 @@ def main() -> None:
         "wch": measure_wch(DEVICE),
         "nsh": measure_nsh(DEVICE),
         "side_by_side": measure_side_by_side(DEVICE),
+        "precision": {method: measure_precision(method) for method in ("wch", "nsh")} if has_features() else {},
     }
     OUT.mkdir(parents=True, exist_ok=True)
     suffix = "-gpu" if DEVICE == "cuda" else ""
