@@ -24,6 +24,12 @@ from hashbench.types import Array, ItemView, TrainableBackbone, TrainView
 
 _COSINES_AT_ONCE = 2**20
 
+_OF_THE_HEAD = (
+    "Tokens pass through a fixed layer that centres them and gives them unit scale, before attention and head.",
+    "The head starts from PyTorch's default initialisation; the published code draws Kaiming-uniform weights and "
+    "N(0, 1) biases.",
+)
+
 
 def mutual_attention(tokens1: Tensor, tokens2: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """Each view's patch tokens, mixed by their likeness to the other view's tokens (sec. 3.2 of the paper).
@@ -126,6 +132,7 @@ class PreExtractedTokens:
     deviations = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the paper trains a "
         "ViT-B/16 end to end on fresh augmentations, with dropout 0.1.",
+        *_OF_THE_HEAD,
     )
 
     def start(self, train: TrainView) -> nn.Module:
@@ -155,6 +162,7 @@ class FineTunedTokens:
     needs = frozenset({"backbone", "images", "token_mean"})
     deviations = (
         "The backbone and its augmentation are those of the run; the paper trains a ViT-B/16 with dropout 0.1.",
+        *_OF_THE_HEAD,
     )
 
     _network: nn.Module | None = None
