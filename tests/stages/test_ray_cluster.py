@@ -211,9 +211,9 @@ def on(cluster: TwoNodes, environment: dict[str, str]) -> dict[str, str]:
     return {**environment, "HASHBENCH_EXECUTOR": "ray", "HASHBENCH_RAY_ADDRESS": cluster.address}
 
 
-def start_patient(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+def start_fit(method: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hashbench.stages.fit", "quick", "patient"],
+        [sys.executable, "-m", "hashbench.stages.fit", "quick", method],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -242,7 +242,7 @@ def test_two_nodes_of_which_one_is_killed_give_the_table_of_the_local_executor(
     python(spread_out, on(cluster, environment), "-m", "hashbench.stages.fit", "quick", "nsh")
     started = Path(environment["STARTED"])
     (started / "wait").touch()
-    driver = start_patient(spread_out, on(cluster, environment))
+    driver = start_fit("patient", spread_out, on(cluster, environment))
     until = time.monotonic() + 60
     while len({where for _, where in starts(started)}) < 2:
         assert driver.poll() is None, driver.communicate()[0]
@@ -269,7 +269,7 @@ def test_a_mistake_that_a_cell_finds_is_told_in_one_sentence(
     cluster: TwoNodes, environment: dict[str, str], spread_out: Path
 ) -> None:
     edit(spread_out, "methods", "patient", {"most_bits": {"value": 16, "source": "ours"}})
-    driver = start_patient(spread_out, on(cluster, environment))
+    driver = start_fit("patient", spread_out, on(cluster, environment))
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 2, output
     assert [line for line in output.splitlines() if line.startswith("hashbench: bits must be at most 16, got 32")]
@@ -280,7 +280,7 @@ def test_a_cluster_without_gpu_is_refused_where_cells_need_one(
     cluster: TwoNodes, environment: dict[str, str], spread_out: Path
 ) -> None:
     edit(spread_out, "profiles", "quick", {"device": "cuda"})
-    driver = start_patient(spread_out, on(cluster, environment))
+    driver = start_fit("nsh", spread_out, on(cluster, environment))
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 2, output
     assert "no host of the cluster offers a GPU" in output
