@@ -35,8 +35,14 @@ writes this page; a short form of each check is part of `nox -s tests`. The chec
 
 def page(sections: dict[str, dict[str, Any]]) -> str:
     """The page, Markdown, from the figures by name."""
-    names = sorted(sections, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    names = sorted(sections, key=lambda name: (place(name), name))
     return "\n".join([HEAD, *(section(sections[name]) for name in names)])
+
+
+def place(name: str) -> int:
+    """Where a section stands; `fuzzing_codes` where `fuzzing` does."""
+    fitting = [number for number, start in enumerate(ORDER) if name == start or name.startswith(f"{start}_")]
+    return fitting[-1] if fitting else len(ORDER)
 
 
 def section(said: dict[str, Any]) -> str:
