@@ -132,8 +132,8 @@ def test_a_killed_pipeline_goes_on(
         },
         remarks=[
             "DVC writes its table of locks and `dvc.lock` in place, and refuses to start with half of one (seen once, "
-            "in an earlier series that ended at its 17th kill). `hashbench check` removes them; nox runs it before DVC, "
-            "and who uses a bare `dvc repro` runs it by hand.",
+            "in an earlier series that ended at its 17th kill). `hashbench check` removes them; nox runs it first, and "
+            "who uses a bare `dvc repro` runs it by hand.",
             "Compared: tables, codes, per-query files, splits, SVG figures and their data, and, without their seconds, "
             "run records and sidecars. Not compared, for they show measured seconds: `table3.*`, `report.html`, the "
             "figure of time against quality; nor PNG figures.",
