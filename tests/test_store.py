@@ -256,3 +256,9 @@ def test_a_build_killed_between_sidecar_and_data_goes_on(tmp_path):
     assert builder.done == 10
     builder.finish()
     assert np.array_equal(store.open_array(path), ROWS)
+
+
+def test_damage_is_told_across_processes():
+    error = pickle.loads(pickle.dumps(store.DamagedError(Path("codes.npy"), "its sha256 is another")))
+    assert isinstance(error, store.DamagedError)
+    assert str(error) == "codes.npy is damaged (its sha256 is another); delete it and run `dvc repro`"

@@ -37,6 +37,9 @@ class DamagedError(HashbenchError):
         super().__init__(f"{path} is damaged ({why}); delete it and run `dvc repro`")
         self.path, self.why = path, why
 
+    def __reduce__(self) -> tuple[type[DamagedError], tuple[Path, str]]:
+        return DamagedError, (self.path, self.why)  # on its way home from another process
+
     def warn(self) -> None:
         """Name the file in the log where it is about to be made again."""
         log.warning("%s is damaged (%s); it is made again", self.path, self.why)

@@ -103,7 +103,7 @@ def _result(ray: Any, reference: Any, item: object) -> dict[Path, bytes]:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        name = getattr(item, "name", item)
+        name = ", ".join(cell.name for cell in item) if isinstance(item, tuple) else item
         raise HashbenchError(
             f"{name} was lost {RUNS_OF_A_CELL} times with the process or host that ran it ({type(error).__name__}); "
             "see `ray status` and the memory of the hosts, then run again"
