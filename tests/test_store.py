@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import pickle
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
