@@ -283,12 +283,26 @@ def figures(target: str, minutes: float) -> dict[str, Any]:
     covered = re.findall(r"cov: (\d+)", done.stderr)
     if executed is None or not covered or done.returncode:
         sys.exit(f"the fuzzer of {target} ended with status {done.returncode}:\n{done.stderr[-4000:]}")
+    found = re.findall(rf"^FINDING {target} (\w+)", done.stderr, re.MULTILINE)
     return {
         "minutes": minutes,
         "inputs": int(executed[1]),
         "edges": int(covered[-1]),
-        "findings": re.findall(rf"^FINDING {target} (.*)$", done.stderr, re.MULTILINE),
+        "findings": [finding for name in dict.fromkeys(found) if (finding := confirmed(FOUND / target / name))],
     }
+
+
+def confirmed(path: Path) -> str | None:
+    """What is wrong with an input that was found, tried without instrumentation, which makes everything slower.
+
+    One that is taken as it must be is no finding and is removed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fault = complaint(path.parent.name, path.read_bytes(), Path(folder))
+    if fault is None:
+        path.unlink()
+        return None
+    return f"{path.name} {fault}"
 
 
 def main() -> None:
