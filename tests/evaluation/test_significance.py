@@ -12,11 +12,17 @@ from hashbench.errors import HashbenchError
 from hashbench.evaluation import bootstrap_interval, paired_bootstrap
 
 
-def test_interval_is_that_of_all_resamples():
+@pytest.mark.parametrize(("confidence", "tails"), [(0.8, [0.1, 0.9]), (0.4, [0.3, 0.7])])
+def test_interval_is_that_of_all_resamples(confidence, tails):
     ap = np.array([0.1, 0.4, 0.5, 0.9])
     means = [np.mean(draw) for draw in itertools.product(ap, repeat=4)]
-    low, high = bootstrap_interval(ap, seed=0, confidence=0.8, resamples=100_000)
-    np.testing.assert_allclose([low, high], np.quantile(means, [0.1, 0.9]), atol=0.011)
+    low, high = bootstrap_interval(ap, seed=0, confidence=confidence, resamples=100_000)
+    np.testing.assert_allclose([low, high], np.quantile(means, tails), atol=0.026)
+
+
+@pytest.mark.parametrize("resamples", [3, 4])
+def test_the_p_value_of_a_difference_of_zero_counts_every_resample_and_one_more(resamples):
+    assert paired_bootstrap(np.array([0.0, 1.0]), np.array([1.0, 0.0]), seed=0, resamples=resamples).p_value == 1
 
 
 def test_interval_agrees_with_scipy():
