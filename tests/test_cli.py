@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hashbench.commands.fit import block_with
+from hashbench.params import load_params
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -88,3 +91,14 @@ def test_list_names_every_profile() -> None:
     assert done.returncode == 0, done.stderr
     for profile in ("quick", "cpu", "cifar10-jpeg", "paper"):
         assert profile in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-3", 3e-3), ("0.5", 0.5), ("64", 64), ("true", True), ("no", False), ("softsort", "softsort")],
+)
+def test_a_setting_is_read_as_the_value_it_looks_like(text, value):
+    block = block_with("nsh", load_params(), "quick", [f"temperature={text}"])
+    found = block.hyperparameters["temperature"].value
+    assert found == value
+    assert type(found) is type(value)

@@ -5,7 +5,9 @@ Nothing is written: a method earns its place in the tables by a block in params.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
 from collections import defaultdict
 from statistics import fmean
 from typing import Any
@@ -79,6 +81,8 @@ def _parse(setting: str) -> tuple[str, Any]:
     key, equals, text = setting.partition("=")
     if not key or not equals:
         raise HashbenchError(f"--set takes KEY=VALUE, got '{setting}'")
+    with contextlib.suppress(ValueError):
+        return key, json.loads(text)  # YAML takes 3e-3 for a word
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
