@@ -303,3 +303,13 @@ def test_cuda_without_a_device_is_refused():
     else:
         with pytest.raises(HashbenchError, match="no CUDA device"):
             evaluate(*example(), engine="cuda")
+
+
+@pytest.mark.parametrize("n_bits", [8, 16, 64, 72, 200])
+def test_packed_codes_of_whole_bytes_give_what_their_bits_give(n_bits):
+    rng = np.random.default_rng(n_bits)
+    query, database = rng.integers(0, 2, (5, n_bits)) == 1, rng.integers(0, 2, (40, n_bits)) == 1
+    labels = rng.integers(0, 3, 5), rng.integers(0, 3, 40)
+    packed, plain = evaluate(Codes.pack(query), Codes.pack(database), *labels), evaluate(query, database, *labels)
+    np.testing.assert_array_equal(packed.ap, plain.ap)
+    np.testing.assert_array_equal(packed.relevant_histogram, plain.relevant_histogram)
