@@ -313,3 +313,20 @@ def test_packed_codes_of_whole_bytes_give_what_their_bits_give(n_bits):
     packed, plain = evaluate(Codes.pack(query), Codes.pack(database), *labels), evaluate(query, database, *labels)
     np.testing.assert_array_equal(packed.ap, plain.ap)
     np.testing.assert_array_equal(packed.relevant_histogram, plain.relevant_histogram)
+
+
+def test_self_matches_of_many_classes_are_left_out_wherever_the_rows_lie():
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 2, (40, 16)), np.arange(40) % 36
+    query, rest = np.array([0, 10, 35, 39]), np.arange(38)
+    found = evaluate(
+        codes[query], codes[rest], labels[query], labels[rest], query_rows=query, database_rows=rest, ranks=[1]
+    )
+    alone = [np.setdiff1d(rest, [row]) for row in query]
+    expected = [
+        evaluate(codes[[row]], codes[others], labels[[row]], labels[others], ranks=[1])
+        for row, others in zip(query, alone, strict=True)
+    ]
+    np.testing.assert_allclose(found.ap, [each.ap[0] for each in expected], rtol=1e-12)
+    np.testing.assert_array_equal(found.n_relevant, [each.n_relevant[0] for each in expected])
+    assert found.n_bits == 16
