@@ -106,7 +106,7 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
 def warm_up(target: str) -> None:
     """Import and compile what the parser needs, which is no matter of its input."""
     with tempfile.NamedTemporaryFile() as file:
-        file.write(as_file(target, next(iter(seeds(target)))))
+        file.write(as_file(target, next(seeds(target))))
         file.flush()
         TARGETS[target](Path(file.name))
 
@@ -117,7 +117,7 @@ def seeds(target: str) -> Iterator[bytes]:
 
     match target:
         case "params" | "record":
-            yield RAW + json.dumps(documents(target)).encode()
+            yield RAW + as_text(target, documents(target))
             yield from (RAW + b"a: &a [1, 2]\nb: {<<: {c: *a}}\n", RAW + b"[" * 2000, RAW + b"9" * 5000)
             yield RAW + b'{"a":' * 500 + b"1" + b"}" * 500
             yield from (BUILT + bytes([0, step, step]) for step in range(0, 256, 16))
@@ -180,15 +180,14 @@ def as_file(target: str, mutated: bytes) -> bytes:
         return mutated[1:]
     if target == "codes":
         return zipped(mutated[1:])
-    document = edited(documents(target), mutated[1:])
-    return sealed(document) if target == "record" else json.dumps(document).encode()
+    return as_text(target, edited(documents(target), mutated[1:]))
 
 
-def sealed(document: Any) -> bytes:
-    """A run record with the seal that it would have if it had been written like that."""
+def as_text(target: str, document: Any) -> bytes:
+    """A document as its file: a run record with the seal that it would have if it had been written like that."""
     from hashbench import store
 
-    return store._sealed(document).encode("utf-8", "replace")
+    return store._sealed(document).encode("utf-8", "replace") if target == "record" else json.dumps(document).encode()
 
 
 def zipped(recipe: bytes) -> bytes:
