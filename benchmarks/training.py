@@ -350,8 +350,8 @@ def report(found: dict[str, Any]) -> Iterator[str]:
         yield f"- peak memory, {name}: {peak:,.0f} MiB"
     yield "\n## NSH: what sorting costs\n"
     yield (
-        f"A step at batch 64 on features of 1,280 takes {1000 * nsh['seconds']['step']:.2f} ms; sorting, similarities and "
-        f"SortedNCE, both ways, {1000 * nsh['seconds']['sorting']:.2f} ms: {nsh['share']:.1%}.\n"
+        f"A step at batch 64 on features of 1,280 takes {1000 * nsh['seconds']['step']:.2f} ms; sorting, similarities "
+        f"and SortedNCE, both ways, {1000 * nsh['seconds']['sorting']:.2f} ms: {nsh['share']:.1%}.\n"
     )
     yield f"- {'met' if nsh['share'] < NSH_GOAL else 'NOT met'}: under {NSH_GOAL:.0%} of the step"
     yield "\n## Losses in bfloat16: mean mAP over the cells of `quick`\n"
@@ -369,8 +369,8 @@ def report(found: dict[str, Any]) -> Iterator[str]:
     yield "\n## Nine heads of the control (16, 32, 64 bits, three seeds)\n"
     ratio = side["one by one"] / side["side by side"]
     yield (
-        f"One by one {side['one by one']:.2f} s, side by side {side['side by side']:.2f} s: {ratio:.2f} times as fast. Side "
-        "by side is for a GPU, which one head does not fill; on a CPU every cell has a core of its own.\n"
+        f"One by one {side['one by one']:.2f} s, side by side {side['side by side']:.2f} s: {ratio:.2f} times as fast. "
+        "Side by side is for a GPU, which one head does not fill; on a CPU every cell has a core of its own.\n"
     )
 
 
