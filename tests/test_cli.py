@@ -102,3 +102,26 @@ def test_a_setting_is_read_as_the_value_it_looks_like(text, value):
     found = block.hyperparameters["temperature"].value
     assert found == value
     assert type(found) is type(value)
+
+
+def test_check_says_that_nothing_is_missing() -> None:
+    done = hashbench("check", "quick")
+    assert done.returncode == 0, done.stderr
+    assert "nothing is missing" in done.stdout
+
+
+def test_check_names_everything_that_is_missing_at_once(tmp_path: Path) -> None:
+    nowhere = {"HASHBENCH_DATA": str(tmp_path), "HASHBENCH_WEIGHTS": str(tmp_path), "HASHBENCH_OFFLINE": "1"}
+    message = refused(hashbench("check", "paper", **nowhere, CUDA_VISIBLE_DEVICES=""))
+    for lacking in ("no CUDA GPU", "vgg16", "NUS-WIDE-21", "MS-COCO"):
+        assert lacking in message
+
+
+def test_hyperparameters_are_listed_with_their_sources() -> None:
+    done = hashbench("list", "--hyperparameters", COLUMNS="250")
+    assert done.returncode == 0, done.stderr
+    assert "third-party" in done.stdout
+
+
+def test_an_option_that_the_method_does_not_take_gets_a_suggestion() -> None:
+    assert "did you mean 'iterations'?" in refused(hashbench("validate", "itq", "--set", "iteration=5"))
