@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -94,11 +95,12 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of every process, Ray's own included: a token of its own, and a folder for shipped inputs."""
-    with pytest.MonkeyPatch.context() as patch:
+    # Ray puts sockets there, whose paths may not be longer than 107 bytes: pytest's own folders are too deep.
+    with tempfile.TemporaryDirectory(prefix="hb") as host, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(sources / "src"))
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("host")))
+        patch.setenv("TMPDIR", host)
         patch.setenv("STARTED", str(tmp_path_factory.mktemp("started")))
         yield dict(os.environ)
 
