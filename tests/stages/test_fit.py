@@ -13,9 +13,12 @@ import pytest
 import yaml
 
 from hashbench import store
+from hashbench.commands.fit import fit_and_show
+from hashbench.commands.validate import validation_part
 from hashbench.layout import Layout, cells_of
 from hashbench.params import load_params
 from hashbench.stages.fit import fitter_of
+from hashbench.stages.provide import open_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,3 +115,33 @@ def test_another_precision_makes_cells_stale(here):
     fitter.fit((cell,))
     assert fitter.is_up_to_date(cell)
     assert not replace(fitter, run=fitter.run.model_copy(update={"precision": "bf16"})).is_up_to_date(cell)
+
+
+def test_validate_looks_at_train_rows_alone(here):
+    features = open_features(here, "quick", "digits", "vit_micro", frozenset({"pooled", "views"}))
+    split, train = validation_part(features, seed=3)
+    assert len(split.query) == len(features.split.train) // 10
+    assert set(split.query) | set(split.database) == set(features.split.train)
+    assert not set(split.query) & set(split.database)
+    assert np.array_equal(train.rows, split.database)
+    kept = np.flatnonzero(np.isin(features.train.rows, split.database))
+    assert np.array_equal(train.pooled, features.train.pooled[kept])
+    assert np.array_equal(train.views, features.train.views[:, kept])
+
+
+def test_validate_prints_a_row_for_every_code_length(folder):
+    environment = {**os.environ, "HASHBENCH_PARAMS": str(folder / "params.yaml"), "COLUMNS": "200"}
+    command = [sys.executable, "-c", "from hashbench.cli import main; main()", "validate", "lsh", "--profile", "quick"]
+    said = subprocess.run(
+        [*command, "--bits", "12", "--bits", "32"], cwd=folder, check=True, env=environment, capture_output=True, text=True
+    ).stdout
+    rows = [line.split() for line in said.splitlines() if line.split()[:1] == ["digits"]]
+    assert [(row[1], row[2]) for row in rows] == [("vit_micro", "12"), ("vit_micro", "32")]
+    assert 0.2 < float(rows[0][3]) < float(rows[1][3]) < 1, "longer random codes are better"
+
+
+def test_fit_shows_a_method_of_one_s_own(here, folder, capsys):
+    fit_and_show("baselines/lsh.py", "quick", [], [16])
+    out = capsys.readouterr().out
+    assert "LSH (this run, one seed)" in out
+    assert 0.2 < float(out.split()[-1]) < 1
