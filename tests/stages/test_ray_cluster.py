@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("nsh", "patient")
 CELLS = [(bits, seed) for bits in (16, 32) for seed in (0, 1)]
 
-# Its fits say where they run (a worker's parent is its host's raylet) and end when nobody asks them to wait.
+# Its fits say where they run (a worker's parent is its host's raylet) and end when nobody asks them to wait, all of them
+# or those of one node.
 PATIENT = """
 import os, time
 from pathlib import Path
@@ -44,9 +45,9 @@ class Patient(LSH):
             raise HashbenchError(f"bits must be at most {self.most_bits}, got {n_bits}")
         learnt = super().learn(features, n_bits, generator)
         number = f"{float(learnt[0]['normals'][0, 0]):.6f}"
-        folder = Path(os.environ["STARTED"])
-        (folder / f"{n_bits}_{number}_{os.getppid()}_{time.monotonic_ns()}").touch()
-        while (folder / "wait").exists():
+        folder, raylet = Path(os.environ["STARTED"]), os.getppid()
+        (folder / f"{n_bits}_{number}_{raylet}_{time.monotonic_ns()}").touch()
+        while (folder / "wait").exists() or (folder / f"wait-{raylet}").exists():
             time.sleep(0.05)
         return learnt
 """
@@ -226,7 +227,7 @@ def start_fit(method: str, folder: Path, environment: dict[str, str]) -> subproc
 
 def starts(folder: Path) -> list[tuple[str, int]]:
     """The cell and the raylet of every fit of the patient method that began."""
-    names = [path.name.split("_") for path in folder.iterdir() if path.name != "wait"]
+    names = [path.name.split("_") for path in folder.iterdir() if not path.name.startswith("wait")]
     return [(f"{bits}_{number}", int(raylet)) for bits, number, raylet, _ in names]
 
 
@@ -250,6 +251,8 @@ def test_two_nodes_of_which_one_is_killed_give_the_table_of_the_local_executor(
         assert driver.poll() is None, driver.communicate()[0]
         assert time.monotonic() < until, "no cell began on both nodes"
         time.sleep(0.1)
+    # A worker may outlive its node's raylet for a while, and must not finish meanwhile: it goes on waiting.
+    (started / f"wait-{cluster.raylet_of_second}").touch()
     cluster.kill_second()
     (started / "wait").unlink()
     output, _ = driver.communicate(timeout=120)
@@ -259,7 +262,9 @@ def test_two_nodes_of_which_one_is_killed_give_the_table_of_the_local_executor(
     begun = starts(started)
     lost = {cell for cell, where in begun if where == cluster.raylet_of_second}
     assert lost, "nothing was under way on the node that died"
-    assert all([cell for cell, _ in begun].count(cell) == (2 if cell in lost else 1) for cell, _ in begun)
+    # None was finished there, for all waited; how often Ray tried a lost cell there while the node died is its affair.
+    survived = sorted(cell for cell, where in begun if where != cluster.raylet_of_second)
+    assert survived == sorted({cell for cell, _ in begun}), "each cell began once on the node that lived"
     assert len(codes_and_models(spread_out)) == 2 * len(METHODS) * len(CELLS)
     assert codes_and_models(spread_out) == codes_and_models(local)
     table = python(spread_out, environment, "-c", TABLE)
