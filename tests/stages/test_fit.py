@@ -131,10 +131,9 @@ def test_validate_looks_at_train_rows_alone(here):
 
 def test_validate_prints_a_row_for_every_code_length(folder):
     environment = {**os.environ, "HASHBENCH_PARAMS": str(folder / "params.yaml"), "COLUMNS": "200"}
-    command = [sys.executable, "-c", "from hashbench.cli import main; main()", "validate", "lsh", "--profile", "quick"]
-    said = subprocess.run(
-        [*command, "--bits", "12", "--bits", "32"], cwd=folder, check=True, env=environment, capture_output=True, text=True
-    ).stdout
+    arguments = ["validate", "lsh", "--profile", "quick", "--bits", "12", "--bits", "32"]
+    command = [sys.executable, "-c", "from hashbench.cli import main; main()", *arguments]
+    said = subprocess.run(command, cwd=folder, check=True, env=environment, capture_output=True, text=True).stdout
     rows = [line.split() for line in said.splitlines() if line.split()[:1] == ["digits"]]
     assert [(row[1], row[2]) for row in rows] == [("vit_micro", "12"), ("vit_micro", "32")]
     assert 0.2 < float(rows[0][3]) < float(rows[1][3]) < 1, "longer random codes are better"

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("nsh", "patient")
 CELLS = [(bits, seed) for bits in (16, 32) for seed in (0, 1)]
 
-# Its fits say where they run (a worker's parent is its host's raylet) and end when nobody asks them to wait, all of them
-# or those of one node.
+# Its fits say where they run (a worker's parent is its host's raylet) and end when nobody asks them to wait, all of
+# them or those of one node.
 PATIENT = """
 import os, time
 from pathlib import Path
