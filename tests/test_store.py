@@ -264,3 +264,9 @@ def test_damage_is_told_across_processes():
     error = pickle.loads(pickle.dumps(store.DamagedError(Path("codes.npy"), "its sha256 is another")))
     assert isinstance(error, store.DamagedError)
     assert str(error) == "codes.npy is damaged (its sha256 is another); delete it and run `dvc repro`"
+
+
+def test_a_split_that_lacks_a_part_is_damaged(tmp_path):
+    store.write_tensors(tmp_path / "split.safetensors", {"query": np.arange(3, dtype=np.uint32)}, {"name": "a"})
+    with pytest.raises(store.DamagedError, match="it has no 'database'"):
+        store.read_split(tmp_path / "split.safetensors")

@@ -377,9 +377,12 @@ def write_split(path: Path, split: Split) -> None:
 def read_split(path: Path) -> Split:
     """Read a split. Raises HashbenchError where it is damaged."""
     arrays, said = read_tensors(path), about(path)
-    rows = [arrays[part].astype(np.int64) for part in ("query", "database", "train")]
-    labels = np.unpackbits(arrays["labels"], axis=1, count=said["classes"]).astype(np.bool_)
-    split = Split(said["name"], rows[0], rows[1], rows[2], labels)
-    if split.digest != said["digest"]:
+    try:
+        rows = [arrays[part].astype(np.int64) for part in ("query", "database", "train")]
+        labels = np.unpackbits(arrays["labels"], axis=1, count=said["classes"]).astype(np.bool_)
+        split, digest = Split(said["name"], rows[0], rows[1], rows[2], labels), said["digest"]
+    except KeyError as error:
+        raise DamagedError(path, f"it has no {error}") from None
+    if split.digest != digest:
         raise DamagedError(path, "its digest is not the recorded one")
     return split
