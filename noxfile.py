@@ -121,8 +121,9 @@ def lint(session: nox.Session) -> None:
 
 def audit(session: nox.Session) -> None:
     """Look every locked package up in PyPI's list of known vulnerabilities; where it cannot be asked, say so."""
+    index = (ROOT / "uv.lock").read_text().partition('registry = "')[2].partition('/simple"')[0]
     try:
-        with urlopen("https://pypi.org/pypi/pip/25.0/json", timeout=10) as answer:
+        with urlopen(f"{index}/pypi/pip/25.0/json", timeout=10) as answer:
             answers = "vulnerabilities" in json.load(answer)
     except (OSError, ValueError):
         answers = False
