@@ -56,20 +56,7 @@ MAP_GOAL = 0.01
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-RECIPE = Augmentation(
-    crop_scale=(0.2, 1.0),
-    crop_ratio=(3 / 4, 4 / 3),
-    flip=0.5,
-    jitter=0.8,
-    brightness=0.4,
-    contrast=0.4,
-    saturation=0.4,
-    hue=0.1,
-    grey=0.2,
-    blur=0.5,
-    blur_sigma=(0.1, 2.0),
-    blur_width=13,
-)
+RECIPE = Augmentation.read("augmentations.simclr_0.2", load_params().augmentations["simclr_0.2"])
 HEAD = {"temperature": 0.3, "hidden": 1024, "learning_rate": 1e-5}
 
 
