@@ -227,6 +227,14 @@ def at_other_items(packed: Array) -> Array:
     return np.roll(packed, 1, axis=0)
 
 
+def test_codes_without_a_part_are_told_as_damaged(results: Path) -> None:
+    cell = next(cells_of(load_params(), "quick", "lsh"))
+    path = LAYOUT.codes(cell)
+    store.write_tensors(path, {"query": store.read_tensors(path)["query"]}, {})
+    with pytest.raises(store.DamagedError, match=f"{re.escape(str(path))} is damaged .it has no 'database'."):
+        evaluate.read_codes(LAYOUT, cell, store.read_split(LAYOUT.split("digits")))
+
+
 def test_a_refit_must_give_the_same_bits_here_and_a_near_map_elsewhere(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

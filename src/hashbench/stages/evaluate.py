@@ -88,12 +88,17 @@ def read_record(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate(store.read_sealed(path))
     except ValidationError as error:
-        raise HashbenchError(f"{path}: {first_error(error)}; delete the file and run `dvc repro`") from None
+        reason = first_error(error, RunRecord.model_json_schema())
+        raise HashbenchError(f"{path}: {reason}; delete the file and run `dvc repro`") from None
 
 
 def read_codes(layout: Layout, cell: Cell, split: Split) -> tuple[Codes, Codes]:
-    """The stored query and database codes of a cell."""
-    arrays = store.read_tensors(layout.codes(cell))
+    """The stored query and database codes of a cell. Raises HashbenchError where their file is damaged."""
+    path = layout.codes(cell)
+    arrays = store.read_tensors(path)
+    for part in ("query", "database"):
+        if part not in arrays:
+            raise store.DamagedError(path, f"it has no '{part}'")
     return Codes(arrays["query"], cell.bits, split.query), Codes(arrays["database"], cell.bits, split.database)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
@@ -27,7 +28,7 @@ def run_side_by_side(
         return
     # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, use_one_core, ("torch" in sys.modules,)) as pool:
+    with ProcessPoolExecutor(workers, context, _begin_worker, ("torch" in sys.modules,)) as pool:
         futures = {pool.submit(work, item): item for item in items}
         try:
             for future in as_completed(futures):
@@ -39,6 +40,19 @@ def run_side_by_side(
                     process.terminate()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _begin_worker(with_torch: bool) -> None:
+    # Without this a worker whose parent was killed would wait for its next item for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    use_one_core(with_torch)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def use_one_core(with_torch: bool = False) -> None:
