@@ -78,6 +78,28 @@ def make_checkout(
     return folder
 
 
+@pytest.fixture(scope="session")
+def whole_checkout() -> Callable[[Path], Path]:
+    """`whole_checkout(folder)`: the project as it is, without the results of `quick`."""
+
+    def copy(folder: Path) -> Path:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listed.stdout.split("\0"):
+            if name and name != "dvc.lock" and not name.startswith("results/quick/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        run(folder, "git", "init", "--quiet")
+        return folder
+
+    return copy
+
+
 def small_params(
     methods: Sequence[str],
     datasets: Sequence[str],

@@ -34,7 +34,7 @@ PROTOCOL = ("tests/evaluation/test_protocol.py", "tests/evaluation/test_hamming.
 TESTS = {
     # Without the comparison with two other libraries, which takes a minute when it is not compiled.
     "metrics": ("tests/evaluation/test_metrics.py", "-k", "not scikit_learn"),
-    "hamming": ("tests/evaluation/test_hamming.py",),
+    "hamming_torch": ("tests/evaluation/test_hamming.py",),
     **dict.fromkeys(("packing", "protocol", "ranking", "rules"), PROTOCOL),
 }
 INTERPRETED = ("metrics",)  # compiling each mutant takes longer than running it uncompiled

@@ -10,16 +10,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "results" / "robustness"
 PAGE = ROOT / "docs" / "reliability.md"
 
-# The sections of the page; figures of any other name come after them.
+# The sections of the page.
 ORDER = (
     "crash",
     "full_disk",
     "corruption",
     "hostile_files",
-    "fuzzing_params",
-    "fuzzing_record",
-    "fuzzing_codes",
-    "fuzzing_published",
+    "fuzzing",
     "configuration",
     "determinism",
     "determinism_cuda",
@@ -38,14 +35,7 @@ writes this page; a short form of each check is part of `nox -s tests`. The chec
 
 def page(sections: dict[str, dict[str, Any]]) -> str:
     """The page, Markdown, from the figures by name."""
-    names = sorted(sections, key=lambda name: (place(name), name))
-    return "\n".join([HEAD, *(section(sections[name]) for name in names)])
-
-
-def place(name: str) -> int:
-    """Where a section stands; `fuzzing_codes` where `fuzzing` does."""
-    fitting = [number for number, start in enumerate(ORDER) if name == start or name.startswith(f"{start}_")]
-    return fitting[-1] if fitting else len(ORDER)
+    return "\n".join([HEAD, *(section(sections[name]) for name in sorted(sections, key=ORDER.index))])
 
 
 def section(said: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -14,18 +15,11 @@ import psutil
 import pytest
 
 from hashbench import store
-from hashbench.commands.mend import remove_half_written
 from hashbench.layout import Layout, cells_of
 from hashbench.params import load_params
 
 SMALL = {"methods": ["nsh", "lsh"], "datasets": ["digits"], "bits": [16, 32], "seeds": [0], "epochs": 1}
-LARGE = {
-    "methods": ["nsh", "contrastive", "sgh", "lsh", "itq"],
-    "datasets": ["digits", "digits_mosaic"],
-    "bits": [16, 32],
-    "seeds": [0, 1],
-    "epochs": 2,
-}
+STEPS = "hashbench check quick && dvc --wait-for-lock repro"  # what nox runs in its environment
 
 
 def finished(folder: Path) -> dict[str, list[int]]:
@@ -40,10 +34,10 @@ def finished(folder: Path) -> dict[str, list[int]]:
     return times
 
 
-def kill_after(folder: Path, seconds: float, environment: dict[str, str]) -> bool:
-    """Run the pipeline and kill its process group after `seconds`; whether it was still at work."""
+def kill_after(folder: Path, command: list[str], seconds: float, environment: dict[str, str]) -> bool:
+    """Run the pipeline by `command` and kill its process group after `seconds`; whether it was still at work."""
     pipeline = subprocess.Popen(
-        ["dvc", "repro"],
+        command,
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -67,60 +61,65 @@ def test_a_killed_pipeline_goes_on(
     tmp_path: Path,
     long: bool,
     checkout: Callable[..., Path],
-    dvc: Callable[..., object],
+    whole_checkout: Callable[[Path], Path],
+    command: Callable[..., object],
     variables: Callable[..., dict[str, str]],
     untimed: Callable[[Path], dict[str, bytes]],
     figures: Callable[..., None],
 ) -> None:
-    size, kills = (LARGE, 50) if long else (SMALL, 2)
-    longest = 30.0 if long else 12.0
-    undisturbed = checkout(tmp_path / "undisturbed", **size)
+    pipeline = ["nox", "-s", "reproduce_table1"] if long else ["bash", "-c", STEPS]
+    kills, longest = (50, 30.0) if long else (2, 12.0)
+
+    def fresh(name: str) -> Path:
+        return whole_checkout(tmp_path / name) if long else checkout(tmp_path / name, **SMALL)
+
+    undisturbed = fresh("undisturbed")
     start = time.monotonic()
-    dvc(undisturbed, "repro")
+    command(undisturbed, *pipeline)
     seconds = time.monotonic() - start
     expected, cells = untimed(undisturbed), len(finished(undisturbed))
     assert "table1.md" in expected
 
     rng = random.Random(0)
-    killed, completed, attempt, kept, left, halves = 0, 0, 0, 0, 0, 0
+    killed, completed, kept, left, moments = 0, 0, 0, 0, []
     while killed < kills or not completed:
-        folder = checkout(tmp_path / f"killed-{attempt}", **size)
-        attempt += 1
+        folder = fresh(f"killed-{completed}")
         before: dict[str, list[int]] = {}
-        while killed < kills:
-            halves += len(remove_half_written(folder))
-            at_work = kill_after(folder, rng.uniform(1, longest), variables(folder))
-            killed += at_work
+        at_work = True
+        while at_work:
+            if killed < kills:
+                at_work = kill_after(folder, pipeline, rng.uniform(1, longest), variables(folder))
+                killed += at_work
+            else:
+                command(folder, *pipeline)
+                at_work = False
             now = finished(folder)
             assert {name: now.get(name) for name in before} == before, "a finished cell ran again"
             kept += len(before)
             before = now
-            print(f"{killed} kills, {len(now)} cells finished", flush=True)
+            moments.append(len(now))
             left = max(left, len(list(folder.rglob("*.tmp"))))
-            if not at_work:
-                break
-        halves += len(remove_half_written(folder))  # as `hashbench check` does, which nox runs first
-        dvc(folder, "repro")
-        now = finished(folder)
-        assert {name: now.get(name) for name in before} == before, "a finished cell ran again"
+            print(f"{killed} kills, {len(now)} cells finished", flush=True)
         assert len(now) == cells
         found = untimed(folder)
         assert {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)} == set()
         completed += 1
+        shutil.rmtree(folder)
 
     figures(
         "crash",
         title="Crash",
         says=(
-            "`dvc repro`, which is what `nox -s reproduce_table1` runs, was killed with its whole process group by "
-            f"`kill -9`, each time after a random while between 1 and {longest:.0f} seconds, and run again. A "
-            "pipeline that reached its end was compared with one that nobody disturbed, and a new one was begun. The "
-            f"profile is `quick` cut down to {len(size['methods'])} methods ({', '.join(size['methods'])}), "
-            f"{' and '.join(map(str, size['bits']))} bits, {len(size['seeds'])} seeds and {size['epochs']} epochs of "
-            f"every training: {cells} cells, {seconds:.0f} s undisturbed."
+            "`nox -s reproduce_table1` (profile `quick`, no results at hand) was killed with its whole process group "
+            f"by `kill -9`, each time after a random while between 1 and {longest:.0f} seconds, and run again. A "
+            "pipeline that reached its end was compared with one that nobody disturbed, and a new one was begun. "
+            f"Undisturbed it takes {seconds:.0f} s for {cells} cells."
         ),
         figures={
             "kills": killed,
+            "of these before the first, and after the last cell was finished": (
+                f"{moments.count(0)}, {moments.count(cells) - completed}"
+            ),
             "pipelines brought to their end": completed,
             "files compared in each": len(expected),
             "files that differ": 0,
@@ -128,12 +127,10 @@ def test_a_killed_pipeline_goes_on(
             "finished cells that ran a second time": 0,
             "processes that outlived a kill": 0,
             "unfinished files that a kill left behind, at most": left,
-            "files of DVC left half written": halves,
         },
         remarks=[
-            "DVC writes its table of locks and `dvc.lock` in place, and refuses to start with half of one (seen once, "
-            "in an earlier series that ended at its 17th kill). `hashbench check` removes them; nox runs it first, and "
-            "who uses a bare `dvc repro` runs it by hand.",
+            "DVC writes its table of locks and `dvc.lock` in place, and refuses to start with half of one. `hashbench "
+            "check`, which nox runs first, removes such a half; who uses a bare `dvc repro` runs it by hand.",
             "Compared: tables, codes, per-query files, splits, SVG figures and their data, and, without their seconds, "
             "run records and sidecars. Not compared, for they show measured seconds: `table3.*`, `report.html`, the "
             "figure of time against quality; nor PNG figures.",
