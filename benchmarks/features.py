@@ -31,6 +31,7 @@ from hashbench.features.augment import augment
 from hashbench.features.backbones import Backbone, new_network
 from hashbench.features.extract import extract, extract_views
 from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.params import load_params
 
 OUT = Path("results/bench")
 N_IMAGES = 256
@@ -42,20 +43,7 @@ BUSY = 0.5
 GOAL_RATIO = 0.9
 GOAL_MINUTES = 12.0
 
-RECIPE = Augmentation(
-    crop_scale=(0.2, 1.0),
-    crop_ratio=(3 / 4, 4 / 3),
-    flip=0.5,
-    jitter=0.8,
-    brightness=0.4,
-    contrast=0.4,
-    saturation=0.4,
-    hue=0.1,
-    grey=0.2,
-    blur=0.5,
-    blur_sigma=(0.1, 2.0),
-    blur_width=13,
-)
+RECIPE = Augmentation.read("augmentations.simclr_0.2", load_params().augmentations["simclr_0.2"])
 
 
 def backbone(precision: str, device: str) -> Backbone:

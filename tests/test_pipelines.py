@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +30,12 @@ def test_every_profile_has_the_same_pipeline(profile: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, checkout: Callable[..., Path]) -> Path:
     """A checkout with two methods, one code length and one seed on the digits, run once."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("src", "baselines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder)
-    (folder / "results").mkdir()
-    shutil.copy(ROOT / "results" / "published.csv", folder / "results")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=["digits"], bits=[16], seeds=[0], views=2, overrides={})
-    params["profiles"] = {"quick": quick}
-    params["methods"] = {name: params["methods"][name] for name in ("nsh", "lsh")}
-    params["methods"]["nsh"]["epochs"]["value"] = 1
-    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
-    for backbone in params["backbones"].values():
-        backbone["weights"]["epochs"] = 1
-    params["ablations"], params["controls"] = {}, []
+    folder = checkout(tmp_path_factory.mktemp("project"), ["nsh", "lsh"])
+    params = yaml.safe_load((folder / "params.yaml").read_text())
     params["claims"] = [{"winners": ["nsh"], "losers": ["lsh"]}]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    dvc(folder, "init", "--no-scm")
     dvc(folder, "repro")
     return folder
 

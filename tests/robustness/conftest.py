@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hashbench import store
 from hashbench.stages.machine import device_name, versions
@@ -49,36 +48,6 @@ def figures() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def checkout() -> Callable[..., Path]:
-    """Makes a small checkout without results: `checkout(folder, ["nsh", "lsh"], bits=[16])`."""
-    return make_checkout
-
-
-def make_checkout(
-    folder: Path,
-    methods: Sequence[str],
-    *,
-    datasets: Sequence[str] = ("digits",),
-    bits: Sequence[int] = (16,),
-    seeds: Sequence[int] = (0,),
-    views: int = 2,
-    epochs: int = 1,
-) -> Path:
-    """Copy the code into `folder` with a profile `quick` of these methods, at `epochs` for all that is trained."""
-    for name in ("src", "baselines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder)
-    (folder / "results").mkdir()
-    shutil.copy(ROOT / "results" / "published.csv", folder / "results")
-    (folder / "params.yaml").write_text(
-        yaml.safe_dump(small_params(methods, datasets, bits, seeds, views, epochs), sort_keys=False)
-    )
-    run(folder, "dvc", "init", "--no-scm")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def whole_checkout() -> Callable[[Path], Path]:
     """`whole_checkout(folder)`: the project as it is, without the results of `quick`."""
 
@@ -98,31 +67,6 @@ def whole_checkout() -> Callable[[Path], Path]:
         return folder
 
     return copy
-
-
-def small_params(
-    methods: Sequence[str],
-    datasets: Sequence[str],
-    bits: Sequence[int],
-    seeds: Sequence[int],
-    views: int,
-    epochs: int,
-) -> dict[str, Any]:
-    """params.yaml with one small profile, `quick`."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=list(datasets), bits=list(bits), seeds=list(seeds), views=views, overrides={})
-    params["profiles"] = {"quick": quick}
-    params["methods"] = {name: params["methods"][name] for name in methods}
-    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
-    for block in params["methods"].values():
-        if "epochs" in block:
-            block["epochs"]["value"] = epochs
-    for block in params["backbones"].values():
-        block["weights"]["epochs"] = epochs
-    params["ablations"], params["controls"] = {}, []
-    params["claims"] = []
-    return params
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
