@@ -34,6 +34,13 @@ def finished(folder: Path) -> dict[str, list[int]]:
     return times
 
 
+def forget(folder: Path) -> None:
+    """Take away all that a pipeline makes."""
+    for name in ("artefacts", "results/quick", ".dvc/tmp", ".dvc/cache"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "dvc.lock").unlink()
+
+
 def kill_after(folder: Path, command: list[str], seconds: float, environment: dict[str, str]) -> bool:
     """Run the pipeline by `command` and kill its process group after `seconds`; whether it was still at work."""
     pipeline = subprocess.Popen(
@@ -70,20 +77,20 @@ def test_a_killed_pipeline_goes_on(
     pipeline = ["nox", "-s", "reproduce_table1"] if long else ["bash", "-c", STEPS]
     kills, longest = (50, 30.0) if long else (2, 12.0)
 
-    def fresh(name: str) -> Path:
-        return whole_checkout(tmp_path / name) if long else checkout(tmp_path / name, **SMALL)
-
-    undisturbed = fresh("undisturbed")
+    folder = whole_checkout(tmp_path / "checkout") if long else checkout(tmp_path / "checkout", **SMALL)
+    if long:
+        environment = {"UV_PROJECT_ENVIRONMENT": str(folder / ".venv"), "VIRTUAL_ENV": ""}
+        command(folder, os.environ.get("UV", "uv"), "sync", "--locked", "--quiet", **environment)
     start = time.monotonic()
-    command(undisturbed, *pipeline)
+    command(folder, *pipeline)
     seconds = time.monotonic() - start
-    expected, cells = untimed(undisturbed), len(finished(undisturbed))
+    expected, cells = untimed(folder), len(finished(folder))
     assert "table1.md" in expected
 
     rng = random.Random(0)
     killed, completed, kept, left, moments = 0, 0, 0, 0, []
     while killed < kills or not completed:
-        folder = fresh(f"killed-{completed}")
+        forget(folder)
         before: dict[str, list[int]] = {}
         at_work = True
         while at_work:
@@ -98,13 +105,12 @@ def test_a_killed_pipeline_goes_on(
             kept += len(before)
             before = now
             moments.append(len(now))
-            left = max(left, len(list(folder.rglob("*.tmp"))))
+            left = max(left, sum(len(list((folder / part).rglob("*.tmp"))) for part in ("artefacts", "results")))
             print(f"{killed} kills, {len(now)} cells finished", flush=True)
         assert len(now) == cells
         found = untimed(folder)
         assert {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)} == set()
         completed += 1
-        shutil.rmtree(folder)
 
     figures(
         "crash",
