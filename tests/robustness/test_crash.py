@@ -75,7 +75,7 @@ def test_a_killed_pipeline_goes_on(
     figures: Callable[..., None],
 ) -> None:
     pipeline = ["nox", "-s", "reproduce_table1"] if long else ["bash", "-c", STEPS]
-    kills, longest = (50, 30.0) if long else (2, 12.0)
+    kills, longest = (50, 60.0) if long else (2, 12.0)
 
     folder = whole_checkout(tmp_path / "checkout") if long else checkout(tmp_path / "checkout", **SMALL)
     if long:
