@@ -18,7 +18,7 @@ from . import mutation
 SOURCE = mutation.ROOT / "src" / "hashbench"
 LOSSES, SORTING = SOURCE / "methods" / "losses.py", SOURCE / "methods" / "sorting.py"
 EVALUATION = [path for path in sorted((SOURCE / "evaluation").glob("*.py")) if path.stem != "__init__"]
-SAMPLE = 100
+SAMPLE = 40
 
 # Survivors that were looked at, by file, line and mutant: why no test has to notice them.
 JUDGED: dict[tuple[str, str], str] = {
