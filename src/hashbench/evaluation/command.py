@@ -38,9 +38,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """The four arrays of an .npz file. Raises HashbenchError where it is missing, damaged, or lacks one of them."""
     if not path.is_file():
         raise HashbenchError(f"{path} is missing: give an .npz file with the arrays {', '.join(NAMES)}")
-    if not zipfile.is_zipfile(path):
-        raise HashbenchError(f"{path} is no .npz file: write one with numpy.savez, with the arrays {', '.join(NAMES)}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise HashbenchError(f"{path} is no .npz file: write one with numpy.savez, with {', '.join(NAMES)}")
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in NAMES if name not in archive]
             if missing:
