@@ -67,7 +67,7 @@ def test_the_tests_kill_mutants(long: bool, figures: Callable[..., None]) -> Non
         "mutation",
         title="Mutation testing",
         says="cosmic-ray changed one operator, number or keyword at a time; a mutant is killed where a test of its "
-        "module fails. All mutants of the losses and the sorters, {SAMPLE} of each file of the evaluation, drawn with "
+        f"module fails. All mutants of the losses and the sorters, {SAMPLE} of each file of the evaluation, drawn with "
         "a fixed seed.",
         figures={
             "mutants there are": sum(result["mutants"] for result in results),
