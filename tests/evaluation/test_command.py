@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation import code_statistics, evaluate
+from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate
 from hashbench.evaluation.command import run
 
 
@@ -39,6 +39,10 @@ def test_json_holds_what_evaluate_gives(file, empty):
         assert printed[name] == getattr(expected, name).tolist()
     assert printed["empty"] == empty
     assert printed["map_ci95"][0] < printed["map"] < printed["map_ci95"][1]
+    counted = np.nan_to_num(expected.ap) if empty == "zero" else expected.ap
+    assert printed["map_ci95"] == list(bootstrap_interval(counted, seed=0))
+    between_bits = np.corrcoef(arrays()["db_codes"].T)[~np.eye(16, dtype=bool)]
+    assert printed["bit_correlation"] == pytest.approx(np.abs(between_bits).mean())
     assert printed["distinct_codes"] == code_statistics(arrays()["db_codes"]).distinct
     assert printed["queries_without_relevant"] == (expected.n_relevant == 0).sum()
 
@@ -61,6 +65,11 @@ def test_table_shows_the_map_with_its_bounds_and_rules(file):
     assert "mAP@all" in text
     assert "relevant_in_top_k" in text
     assert "of queries find nothing" in text
+
+
+@pytest.mark.parametrize(("empty", "said"), [("zero", "count 0"), ("nan", "are left out")])
+def test_table_says_what_queries_without_relevant_items_count(file, empty, said):
+    assert said in run(file, 20, empty, as_json=False)
 
 
 def test_golden_file(shared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from hashbench.errors import HashbenchError
 from hashbench.methods import sorting
-from hashbench.methods.sorting import SORTERS, Sorter, diffsort, softsort, sorter_named
+from hashbench.methods.sorting import SORTERS, Sorter, diffsort, sinkhorn, softsort, sorter_named, torchsort
 
 SIZES = [2, 5, 8, 13]
 
@@ -83,6 +84,31 @@ def test_tied_entries_share_alike(sorter: Sorter) -> None:
 
 def test_float32_is_kept(sorter: Sorter) -> None:
     assert sorter(spread_scores(2, 4).float(), 0.1).dtype == torch.float32
+
+
+def test_sinkhorn_columns_sum_to_one_too() -> None:
+    columns = sinkhorn(spread_scores(3, 5), 0.3).sum(dim=1)
+    torch.testing.assert_close(columns, torch.ones(3, 5, dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("tau", [0.3, 2.0])
+def test_a_soft_swap_of_two_is_that_of_the_cauchy_distribution(tau: float) -> None:
+    scores = torch.tensor([[0.2, 0.9]], dtype=torch.float64)
+    first_is_larger = 0.5 + math.atan((0.2 - 0.9) / tau) / math.pi
+    expected = torch.tensor([[[first_is_larger, 1 - first_is_larger], [1 - first_is_larger, first_is_larger]]])
+    torch.testing.assert_close(diffsort(scores, tau), expected.double(), atol=1e-6, rtol=0)
+
+
+def test_torchsort_by_loops() -> None:
+    soft_rank = pytest.importorskip("torchsort").soft_rank
+    scores, tau, n = spread_scores(2, 4), 0.2, 4
+    ranks = soft_rank(-scores, regularization_strength=tau)
+    permutation = torchsort(scores, tau)
+    for b in range(2):
+        for r in range(n):
+            near = [math.exp(-abs(r + 1 - float(ranks[b, c])) / (n * tau)) for c in range(n)]
+            for c in range(n):
+                assert math.isclose(permutation[b, r, c], near[c] / sum(near), rel_tol=1e-5)
 
 
 def test_softsort_by_loops() -> None:

@@ -19,8 +19,10 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -34,6 +36,7 @@ PROTOCOL = ("tests/evaluation/test_protocol.py", "tests/evaluation/test_hamming.
 TESTS = {
     # Without the comparison with two other libraries, which takes a minute when it is not compiled.
     "metrics": ("tests/evaluation/test_metrics.py", "-k", "not scikit_learn"),
+    "command": ("tests/evaluation/test_command.py", "tests/robustness/test_hostile.py", "-k", "command or npz or bomb"),
     "hamming_torch": ("tests/evaluation/test_hamming.py",),
     **dict.fromkeys(("packing", "protocol", "ranking", "rules"), PROTOCOL),
 }
@@ -85,6 +88,7 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def tests_pass(path: Path, source: str, tests: Sequence[str]) -> bool:
     """Whether the tests pass with `source` in place of the file `path`, in a fork of this process."""
+    folder = tempfile.mkdtemp()
     child = os.fork()
     if child == 0:
         with Path(os.devnull).open("w") as nowhere:
@@ -93,11 +97,13 @@ def tests_pass(path: Path, source: str, tests: Sequence[str]) -> bool:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
-        if path.stem in INTERPRETED:
-            importlib.import_module("numba").config.DISABLE_JIT = True
+        numba = importlib.import_module("numba")
+        numba.config.DISABLE_JIT = path.stem in INTERPRETED
+        numba.config.CACHE_DIR = folder  # what was compiled before is not the mutant
         sys.meta_path.insert(0, _Mutated(path, source))
         os._exit(int(_pytest(tests)))
     _, status = os.waitpid(child, 0)
+    shutil.rmtree(folder)
     return os.waitstatus_to_exitcode(status) == 0
 
 
