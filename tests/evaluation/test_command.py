@@ -72,6 +72,14 @@ def test_table_says_what_queries_without_relevant_items_count(file, empty, said)
     assert said in run(file, 20, empty, as_json=False)
 
 
+def test_a_small_file_may_unpack_to_a_thousand_times_its_size(tmp_path):
+    alike = {name: np.zeros((len(array) * 4000, 16), np.int8) for name, array in arrays().items()}
+    alike["query_codes"], alike["query_labels"] = np.zeros((1, 16), np.int8), np.ones((1, 16), np.int8)
+    alike["db_labels"] += 1
+    np.savez_compressed(tmp_path / "codes.npz", **alike)
+    assert json.loads(run(tmp_path / "codes.npz", 20, "zero", as_json=True))["map"] == 1
+
+
 def test_golden_file(shared):
     path = shared / "golden" / "eval_single_label.npz"
     printed = json.loads(run(path, 200, "zero", as_json=True))

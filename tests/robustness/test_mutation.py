@@ -33,6 +33,7 @@ JUDGED: tuple[tuple[str, str, str], ...] = (
     ("evaluation/command.py", '>= "zero"', "the two words compare like this"),
     ("evaluation/command.py", "else -1.0", "codes of one bit are refused before"),
     ("evaluation/command.py", "/, as_json", "more ways to call it"),
+    ("evaluation/command.py", "type(error).__name__", "the reason in other words"),
     ("evaluation/hamming.py", "_BLOCK", "a cell would have to hold every item of a block"),
     ("evaluation/hamming.py", "nogil=False", "moves time alone"),
     (
