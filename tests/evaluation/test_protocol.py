@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -330,3 +331,34 @@ def test_self_matches_of_many_classes_are_left_out_wherever_the_rows_lie():
     np.testing.assert_allclose(found.ap, [each.ap[0] for each in expected], rtol=1e-12)
     np.testing.assert_array_equal(found.n_relevant, [each.n_relevant[0] for each in expected])
     assert found.n_bits == 16
+
+
+def test_a_self_match_is_left_out_where_its_codes_differ_and_it_has_no_label():
+    rng = np.random.default_rng(3)
+    codes, queries = rng.random((20, 12)) < 0.5, rng.random((6, 12)) < 0.5
+    labels = rng.random((20, 3)) < 0.4
+    labels[:3] = False
+    rows = np.arange(20)
+    left_out = evaluate(queries, codes, labels[:6], labels, query_rows=rows[:6], database_rows=rows)
+    for q in range(6):
+        rest = rows != q
+        alone = evaluate(queries[[q]], codes[rest], labels[[q]], labels[rest])
+        assert left_out.n_relevant[q] == alone.n_relevant[0]
+        np.testing.assert_allclose(left_out.ap[q], alone.ap[0])
+
+
+@pytest.mark.parametrize("n_bits", [4, 7, 9, 12, 21])
+def test_packed_codes_are_taken_unless_any_bit_after_the_last_is_set(n_bits):
+    whole = Codes.pack(np.random.default_rng(0).random((40, n_bits)) < 0.5)
+    evaluate(whole, whole, np.zeros(40, int), np.zeros(40, int))
+    for bit in range(8 - n_bits % 8):
+        packed = whole.packed.copy()
+        packed[0, -1] |= 1 << bit
+        with pytest.raises(HashbenchError, match=f"bits after the last of {n_bits} must be 0"):
+            evaluate(replace(whole, packed=packed), whole, np.zeros(40, int), np.zeros(40, int))
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1])
+def test_codes_of_one_value_are_taken(value):
+    codes = np.full((3, 8), value)
+    assert evaluate(codes, codes, np.zeros(3, int), np.zeros(3, int)).map == 1

@@ -96,6 +96,7 @@ def test_swapping_the_methods_mirrors_the_result():
         (lambda: paired_bootstrap(np.array([1, np.nan]), np.ones(2), seed=0), "on the same queries"),
         (lambda: bootstrap_interval(np.array([np.nan]), seed=0), "at least one query"),
         (lambda: bootstrap_interval(np.ones(3), seed=0, confidence=95), "between 0 and 1"),
+        (lambda: bootstrap_interval(np.ones(3), seed=0, confidence=-0.5), "between 0 and 1"),
         (lambda: bootstrap_interval(np.ones(3), seed=0, resamples=0), "resamples must be at least 1"),
     ],
 )
