@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,23 @@ def every_stage() -> Callable[[Path], str]:
 def command() -> Run:
     """`command(folder, "python", "-c", ...)`: run anything in a checkout; keywords as for `dvc`."""
     return run
+
+
+@pytest.fixture(scope="session")
+def results_of() -> Callable[[str, Sequence[Sequence[str]]], list[dict[str, Any]]]:
+    """`results_of(script, [["a"], ["b", "--c"]])`: the JSON that a script prints for each of several arguments.
+
+    As many processes at once as there are cores.
+    """
+
+    def once(script: str, arguments: Sequence[str]) -> dict[str, Any]:
+        done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+    def call(script: str, each: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(partial(once, script), each))
+
+    return call

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +32,15 @@ def test_the_inputs_that_fuzzing_starts_from_are_taken_or_refused(tmp_path: Path
         assert fuzz.complaint(target, content, tmp_path) is None, content[:200]
 
 
-def fuzzed(target: str) -> dict[str, Any]:
-    """What ten minutes of fuzzing found."""
-    command = [sys.executable, fuzz.__file__, target, "--minutes", str(MINUTES)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
-
-
 @pytest.mark.timeout(5000)
-def test_coverage_guided_fuzzing_finds_nothing(long: bool, figures: Callable[..., None]) -> None:
+def test_coverage_guided_fuzzing_finds_nothing(
+    long: bool, results_of: Callable[..., list[dict[str, Any]]], figures: Callable[..., None]
+) -> None:
     if not long:
         pytest.skip("fuzzing is for `nox -s robustness`; what it found before is tried above")
     pytest.importorskip("atheris")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        said = dict(zip(SAYS, pool.map(fuzzed, SAYS), strict=True))
+    each = results_of(fuzz.__file__, [[target, "--minutes", str(MINUTES)] for target in SAYS])
+    said = dict(zip(SAYS, each, strict=True))
     rows: dict[str, int] = {}
     for target, of in said.items():
         rows[f"{target}: inputs in {MINUTES} minutes"] = of["inputs"]
