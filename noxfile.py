@@ -105,12 +105,10 @@ def reproduce(session: nox.Session, *shown: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
     sync(session)
-    if session.posargs:
-        run(session, "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
-        return
     cluster = "tests/stages/test_ray_cluster.py"  # two Ray nodes want the cores for themselves
-    run(session, "pytest", "-n", "auto", "--dist", "loadfile", f"--ignore={cluster}")
-    run(session, "pytest", cluster)
+    run(session, "pytest", "-n", "auto", "--dist", "loadfile", *(session.posargs or [f"--ignore={cluster}"]))
+    if not session.posargs:
+        run(session, "pytest", cluster)
 
 
 @nox.session

@@ -31,6 +31,12 @@ def checkout() -> Callable[..., Path]:
     return make_checkout
 
 
+@pytest.fixture(scope="session")
+def small() -> Callable[..., dict[str, Any]]:
+    """`small(["nsh"], {"bits": [16]}, epochs=1)`: params.yaml, cut down."""
+    return small_params
+
+
 def make_checkout(
     folder: Path,
     methods: Sequence[str],

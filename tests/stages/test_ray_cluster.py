@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -109,9 +110,11 @@ def environment(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def local(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def local(
+    environment: dict[str, str], small: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A small project with every cell fitted by the local executor."""
-    folder = project(tmp_path_factory.mktemp("local"))
+    folder = project(tmp_path_factory.mktemp("local"), small)
     python(folder, environment, "-c", PREPARE)
     python(folder, environment, "-c", FIT)
     return folder
@@ -175,18 +178,10 @@ def cluster(environment: dict[str, str]) -> Iterator[TwoNodes]:
     made.stop()
 
 
-def project(folder: Path) -> Path:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=["digits"], bits=[16, 32], seeds=[0, 1], views=2, overrides={})
-    params["profiles"] = {"quick": quick}
-    params["methods"] = {"nsh": params["methods"]["nsh"]}
-    params["methods"]["nsh"]["epochs"]["value"] = 1
+def project(folder: Path, small: Callable[..., dict[str, Any]]) -> Path:
+    profile = {"datasets": ["digits"], "bits": [16, 32], "seeds": [0, 1], "views": 2, "overrides": {}}
+    params = small(["nsh"], profile, epochs=1)
     params["methods"]["patient"] = {"code": "patient.py", "most_bits": {"value": 64, "source": "ours"}}
-    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
-    for backbone in params["backbones"].values():
-        backbone["weights"]["epochs"] = 1
-    params.update(ablations={}, controls=[], claims=[])
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "patient.py").write_text(PATIENT)
     return folder
