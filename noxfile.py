@@ -105,7 +105,7 @@ def reproduce(session: nox.Session, *shown: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
     sync(session)
-    cluster = "tests/stages/test_ray_cluster.py"  # two Ray nodes want the cores for themselves
+    cluster = "tests/execution/ray"  # two Ray nodes want the cores for themselves
     run(session, "pytest", "-n", "auto", "--dist", "loadfile", *(session.posargs or [f"--ignore={cluster}"]))
     if not session.posargs:
         run(session, "pytest", cluster)
@@ -173,12 +173,10 @@ def reproduce_figures(session: nox.Session) -> None:
 @nox.session
 def ablations(session: nox.Session) -> None:
     """Run the ablations of the methods under study: `nox -s ablations -- --profile cifar10-jpeg`."""
-    sync(session)
-    profile = session.posargs[session.posargs.index("--profile") + 1] if "--profile" in session.posargs else "quick"
-    run(session, "hashbench", "check", profile)
-    run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/ablations-{profile}/dvc.yaml")
-    # The report shows the ablations but does not depend on them, or every profile would run them first.
-    run(session, "dvc", "--wait-for-lock", "repro", "--single-item", "--force", f"{pipeline_of(profile)}:report")
+    profile = taken(list(session.posargs), "--profile", "quick")
+    reproduce(session)
+    run(session, "hashbench", "check", profile, "--ablations")
+    run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/{profile}-ablations/dvc.yaml")
     run(session, "hashbench", "show", "ablation", "--profile", profile)
 
 

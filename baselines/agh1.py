@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hashbench.methods.anchors import AnchorGraphMethod, eigenvector_weights
+from hashbench.learning.anchors import AnchorGraphMethod, eigenvector_weights
 from hashbench.types import Array
 
 

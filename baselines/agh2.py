@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.anchors import AnchorGraphMethod, eigenvector_weights
+from hashbench.learning.anchors import AnchorGraphMethod, eigenvector_weights
 from hashbench.types import Array
 
 

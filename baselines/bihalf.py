@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.losses import pairwise_cosine_error
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.cosine_error import pairwise_cosine_error
+from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive, Share
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 class _BiHalfLayer(torch.autograd.Function):
@@ -75,14 +75,14 @@ class BiHalf(HeadMethod):
     def __init__(
         self,
         *,
-        gamma: float,
-        learning_rate: float,
-        momentum: float,
-        weight_decay: float,
-        batch_size: int,
-        epochs: int,
-        decay: float,
-        decay_epochs: int,
+        gamma: NotNegative,
+        learning_rate: Positive,
+        momentum: Damping,
+        weight_decay: NotNegative,
+        batch_size: Count,
+        epochs: Count,
+        decay: Share,
+        decay_epochs: Count,
     ) -> None:
         self.gamma = gamma
         self.learning_rate = learning_rate
@@ -98,10 +98,10 @@ class BiHalf(HeadMethod):
         return linear(n_features, n_bits, generator)
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled")
+        features = train_rows(train, "pooled", device)
 
         def loss_terms(rows: Tensor) -> dict[str, Tensor]:
             return {"similarity": pairwise_cosine_error(bi_half(head(rows), self.gamma), rows)}

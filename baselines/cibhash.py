@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.losses import nt_xent
-from hashbench.methods.networks import HeadMethod, hash_head
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews
-from hashbench.types import TrainView
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.contrast import nt_xent
+from hashbench.learning.hyperparameters import Count, Positive
+from hashbench.learning.networks import HeadMethod, hash_head
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews
+from hashbench.types import Paper, TrainView
 
 _EPSILON = 1e-8
 
@@ -70,12 +70,12 @@ class CIBHash(HeadMethod):
     def __init__(
         self,
         *,
-        temperature: float,
-        bottleneck: float,
-        hidden: int,
-        learning_rate: float,
-        batch_size: int,
-        epochs: int,
+        temperature: Positive,
+        bottleneck: Positive,
+        hidden: Count,
+        learning_rate: Positive,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.temperature = temperature
         self.bottleneck = bottleneck
@@ -89,10 +89,10 @@ class CIBHash(HeadMethod):
         return hash_head(n_features, self.hidden, n_bits, generator)
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views")
+        views = StoredViews(train, "views", device)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             return cibhash_terms(head(first), head(second), self.temperature, self.bottleneck)

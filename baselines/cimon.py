@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from scipy.stats import norm  # type: ignore[import-untyped]
 from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.losses import nt_xent
-from hashbench.methods.networks import HeadMethod, hash_head
-from hashbench.methods.structure import cosine_distances, half_gaussians
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews
-from hashbench.types import Array, TrainView
+from hashbench.learning.contrast import nt_xent
+from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, hash_head
+from hashbench.learning.structure import cosine_distances, half_gaussians
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews
+from hashbench.types import Array, Paper, TrainView
 
 
 def confidence(distances: Array, threshold: float) -> Array:
@@ -93,16 +94,16 @@ class CIMON(HeadMethod):
     def __init__(
         self,
         *,
-        threshold: float,
-        clusters: int,
-        contrast: float,
-        temperature: float,
-        hidden: int,
-        learning_rate: float,
-        momentum: float,
-        weight_decay: float,
-        batch_size: int,
-        epochs: int,
+        threshold: Annotated[float, Field(ge=0, le=2)],
+        clusters: Count,
+        contrast: NotNegative,
+        temperature: Positive,
+        hidden: Count,
+        learning_rate: Positive,
+        momentum: Damping,
+        weight_decay: NotNegative,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.threshold = threshold
         self.clusters = clusters
@@ -120,10 +121,10 @@ class CIMON(HeadMethod):
         return nn.Sequential(hash_head(n_features, self.hidden, n_bits, generator), nn.Tanh())
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views")
+        views = StoredViews(train, "views", device)
         of_all = views.two(torch.arange(len(train)), generator)
         guides = [self._guide(view.cpu().numpy(), generator).to(view.device) for view in of_all]
 

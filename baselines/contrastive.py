@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.losses import nt_xent
-from hashbench.methods.networks import HeadMethod, hash_head
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews
-from hashbench.types import TrainView
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.contrast import nt_xent
+from hashbench.learning.hyperparameters import Count, Positive
+from hashbench.learning.networks import HeadMethod, hash_head
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews
+from hashbench.types import Paper, TrainView
 
 
 class Contrastive(HeadMethod):
@@ -41,7 +41,9 @@ class Contrastive(HeadMethod):
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
     )
 
-    def __init__(self, *, temperature: float, hidden: int, learning_rate: float, batch_size: int, epochs: int) -> None:
+    def __init__(
+        self, *, temperature: Positive, hidden: Count, learning_rate: Positive, batch_size: Count, epochs: Count
+    ) -> None:
         self.temperature = temperature
         self.hidden = hidden
         self.learning_rate = learning_rate
@@ -53,10 +55,10 @@ class Contrastive(HeadMethod):
         return hash_head(n_features, self.hidden, n_bits, generator)
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views")
+        views = StoredViews(train, "views", device)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             codes1, codes2 = (straight_through_sign(torch.tanh(head(view))) for view in (first, second))

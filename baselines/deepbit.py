@@ -9,13 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews, train_rows
-from hashbench.types import TrainView
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews, train_rows
+from hashbench.types import Paper, TrainView
 
 
 class DeepBit(HeadMethod):
@@ -54,15 +54,15 @@ class DeepBit(HeadMethod):
     def __init__(
         self,
         *,
-        learning_rate: float,
-        epochs: int,
-        evenness_weight: float,
-        invariance_weight: float,
-        invariance_learning_rate: float,
-        invariance_epochs: int,
-        momentum: float,
-        weight_decay: float,
-        batch_size: int,
+        learning_rate: Positive,
+        epochs: Count,
+        evenness_weight: NotNegative,
+        invariance_weight: NotNegative,
+        invariance_learning_rate: Positive,
+        invariance_epochs: Natural,
+        momentum: Damping,
+        weight_decay: NotNegative,
+        batch_size: Count,
     ) -> None:
         self.learning_rate = learning_rate
         self.epochs = epochs
@@ -82,13 +82,13 @@ class DeepBit(HeadMethod):
         return nn.Sequential(Standardise(n_features), layer, nn.ReLU(), Threshold())
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
         outputs_of, threshold = head[:3], head[3]
         assert isinstance(threshold, Threshold)
-        features, views = train_rows(train, "pooled"), StoredViews(train, "views")
+        features, views = train_rows(train, "pooled", device), StoredViews(train, "views", device)
 
         def even_and_rounded(rows: Tensor) -> dict[str, Tensor]:
             outputs = outputs_of(rows)

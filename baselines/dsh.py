@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.base import Paper
-from hashbench.methods.shallow import ShallowMethod, k_means, mean_of, squared_distances
-from hashbench.types import Array, FitLog
+from hashbench.learning.hyperparameters import Count, Positive
+from hashbench.learning.shallow import ShallowMethod, k_means, mean_of, squared_distances
+from hashbench.types import Array, FitLog, Paper
 
 
 class DSH(ShallowMethod):
@@ -38,7 +38,7 @@ class DSH(ShallowMethod):
         "Among equally balanced planes the pair of groups that comes first wins.",
     )
 
-    def __init__(self, *, groups_per_bit: float, neighbours: int, kmeans_iterations: int) -> None:
+    def __init__(self, *, groups_per_bit: Positive, neighbours: Count, kmeans_iterations: Count) -> None:
         self.groups_per_bit = groups_per_bit
         self.neighbours = neighbours
         self.kmeans_iterations = kmeans_iterations

@@ -8,14 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.losses import pairwise_cosine_error
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.cosine_error import pairwise_cosine_error
+from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 class GreedyHash(HeadMethod):
@@ -46,12 +46,12 @@ class GreedyHash(HeadMethod):
     def __init__(
         self,
         *,
-        penalty_weight: float,
-        learning_rate: float,
-        momentum: float,
-        weight_decay: float,
-        batch_size: int,
-        epochs: int,
+        penalty_weight: NotNegative,
+        learning_rate: Positive,
+        momentum: Damping,
+        weight_decay: NotNegative,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.penalty_weight = penalty_weight
         self.learning_rate = learning_rate
@@ -65,10 +65,10 @@ class GreedyHash(HeadMethod):
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator))
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled")
+        features = train_rows(train, "pooled", device)
 
         def loss_terms(rows: Tensor) -> dict[str, Tensor]:
             outputs = head(rows)

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.methods.base import Paper, require_bits
-from hashbench.methods.shallow import ShallowMethod, mean_of, most_components, principal_directions, row_by_row
-from hashbench.types import Array, FitLog
+from hashbench.learning.hyperparameters import Count
+from hashbench.learning.inputs import require_bits
+from hashbench.learning.shallow import ShallowMethod, mean_of, most_components, principal_directions, row_by_row
+from hashbench.types import Array, FitLog, Paper
 
 
 class ITQ(ShallowMethod):
@@ -32,7 +33,7 @@ class ITQ(ShallowMethod):
     )
     deviations: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *, iterations: int) -> None:
+    def __init__(self, *, iterations: Count) -> None:
         self.iterations = iterations
 
     def learn(self, features: Array, n_bits: int, generator: np.random.Generator) -> tuple[dict[str, Array], FitLog]:

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.methods.base import Paper
-from hashbench.methods.shallow import ShallowMethod, mean_of
-from hashbench.types import Array, FitLog
+from hashbench.learning.shallow import ShallowMethod, mean_of
+from hashbench.types import Array, FitLog, Paper
 
 
 class LSH(ShallowMethod):

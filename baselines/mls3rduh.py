@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive, Share
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 class MLS3RDUH(HeadMethod):
@@ -46,13 +46,13 @@ class MLS3RDUH(HeadMethod):
     def __init__(
         self,
         *,
-        cosine_neighbours: float,
-        diffusion_neighbours: float,
-        diffusion: float,
-        learning_rate: float,
-        weight_decay: float,
-        batch_size: int,
-        epochs: int,
+        cosine_neighbours: Share,
+        diffusion_neighbours: Share,
+        diffusion: Damping,
+        learning_rate: Positive,
+        weight_decay: NotNegative,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.cosine_neighbours = cosine_neighbours
         self.diffusion_neighbours = diffusion_neighbours
@@ -67,10 +67,10 @@ class MLS3RDUH(HeadMethod):
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled")
+        features = train_rows(train, "pooled", device)
         targets = reconstructed_similarity(
             features,
             cosine_k=max(1, int(self.cosine_neighbours * len(features))),

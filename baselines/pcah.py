@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.methods.base import Paper, require_bits
-from hashbench.methods.shallow import ShallowMethod, mean_of, most_components, principal_directions
-from hashbench.types import Array, FitLog
+from hashbench.learning.inputs import require_bits
+from hashbench.learning.shallow import ShallowMethod, mean_of, most_components, principal_directions
+from hashbench.types import Array, FitLog, Paper
 
 
 class PCAH(ShallowMethod):

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from scipy.stats import beta  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import sign
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.binarize import sign
+from hashbench.learning.hyperparameters import Count, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 def calibrated_similarities(n_pairs: int, a: float, b: float) -> Tensor:
@@ -71,13 +71,13 @@ class SDC(HeadMethod):
     def __init__(
         self,
         *,
-        a: float,
-        b: float,
-        quantisation: float,
-        learning_rate: float,
-        weight_decay: float,
-        batch_size: int,
-        epochs: int,
+        a: Positive,
+        b: Positive,
+        quantisation: NotNegative,
+        learning_rate: Positive,
+        weight_decay: NotNegative,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.a = a
         self.b = b
@@ -97,10 +97,10 @@ class SDC(HeadMethod):
         )
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled")
+        features = train_rows(train, "pooled", device)
         targets = calibrated_similarities(min(self.batch_size, len(train)) // 2, self.a, self.b).to(features.device)
 
         def loss_terms(rows: Tensor) -> Mapping[str, Tensor]:

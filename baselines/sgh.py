@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import binary_neuron
-from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.binarize import binary_neuron
+from hashbench.learning.hyperparameters import Count, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 class SGH(HeadMethod):
@@ -44,7 +44,9 @@ class SGH(HeadMethod):
         "minimum description length objective the entropy of the bits enters with the opposite sign.",
     )
 
-    def __init__(self, *, alpha: float, beta: float, learning_rate: float, batch_size: int, epochs: int) -> None:
+    def __init__(
+        self, *, alpha: NotNegative, beta: NotNegative, learning_rate: Positive, batch_size: Count, epochs: Count
+    ) -> None:
         self.alpha = alpha
         self.beta = beta
         self.learning_rate = learning_rate
@@ -59,13 +61,13 @@ class SGH(HeadMethod):
         return nn.Sequential(Standardise(n_features), encoder)
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
         standardise, encoder = head
         assert isinstance(encoder, nn.Linear)
-        features = standardise(train_rows(train, "pooled"))
+        features = standardise(train_rows(train, "pooled", device))
         decoder = LinearDecoder(features, n_bits, generator)
 
         def loss_terms(rows: Tensor) -> dict[str, Tensor]:

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.methods.base import Paper
-from hashbench.methods.shallow import ShallowMethod, mean_of, principal_directions, row_by_row
-from hashbench.types import Array, FitLog
+from hashbench.learning.shallow import ShallowMethod, mean_of, principal_directions, row_by_row
+from hashbench.types import Array, FitLog, Paper
 
 
 class SH(ShallowMethod):

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.base import Paper
-from hashbench.methods.shallow import ShallowMethod, mean_of, row_by_row, squared_distances
+from hashbench.learning.hyperparameters import Count, NotNegative
+from hashbench.learning.shallow import ShallowMethod, mean_of, row_by_row, squared_distances
 from hashbench.progress import track
-from hashbench.types import Array, FitLog
+from hashbench.types import Array, FitLog, Paper
 
 
 class SpH(ShallowMethod):
@@ -41,7 +41,9 @@ class SpH(ShallowMethod):
         "on.",
     )
 
-    def __init__(self, *, pivot_rows: int, mean_tolerance: float, std_tolerance: float, iterations: int) -> None:
+    def __init__(
+        self, *, pivot_rows: Count, mean_tolerance: NotNegative, std_tolerance: NotNegative, iterations: Count
+    ) -> None:
         self.pivot_rows = pivot_rows
         self.mean_tolerance = mean_tolerance
         self.std_tolerance = std_tolerance

@@ -10,13 +10,13 @@ import torch
 from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.structure import cosine_distances, half_gaussians
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import Array, TrainView
+from hashbench.learning.hyperparameters import Count, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.structure import cosine_distances, half_gaussians
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Array, Paper, TrainView
 
 
 class SSDH(HeadMethod):
@@ -50,12 +50,12 @@ class SSDH(HeadMethod):
     def __init__(
         self,
         *,
-        alpha: float,
-        beta: float,
-        learning_rate: float,
-        adam_epsilon: float,
-        batch_size: int,
-        epochs: int,
+        alpha: NotNegative,
+        beta: NotNegative,
+        learning_rate: Positive,
+        adam_epsilon: Positive,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.alpha = alpha
         self.beta = beta
@@ -69,10 +69,10 @@ class SSDH(HeadMethod):
         return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled")
+        features = train_rows(train, "pooled", device)
         labels = torch.from_numpy(pseudo_labels(features.cpu().numpy(), self.alpha, self.beta)).to(features.device)
         near, far = (float((labels == value).float().mean()) for value in (1, -1))
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.methods.base import Paper
-from hashbench.methods.binarize import binary_neuron
-from hashbench.methods.networks import HeadMethod
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import train_rows
-from hashbench.types import TrainView
+from hashbench.learning.binarize import binary_neuron
+from hashbench.learning.hyperparameters import Count, Positive
+from hashbench.learning.networks import HeadMethod
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import train_rows
+from hashbench.types import Paper, TrainView
 
 
 class TBH(HeadMethod):
@@ -51,12 +51,12 @@ class TBH(HeadMethod):
     def __init__(
         self,
         *,
-        hidden: int,
-        bottleneck: int,
-        exponent: float,
-        learning_rate: float,
-        batch_size: int,
-        epochs: int,
+        hidden: Count,
+        bottleneck: Count,
+        exponent: Positive,
+        learning_rate: Positive,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.hidden = hidden
         self.bottleneck = bottleneck
@@ -75,11 +75,11 @@ class TBH(HeadMethod):
         )
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        features = head[0](train_rows(train, "pooled"))
+        features = head[0](train_rows(train, "pooled", device))
         n_features, width, trunk, to_bits = features.shape[1], self.bottleneck, head[1:3], head[3]
         to_bottleneck = nn.Sequential(dense(self.hidden, width, generator), nn.Sigmoid())
         mixing = dense(width, width, generator)

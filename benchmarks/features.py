@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hashbench.config.params import load_params
 from hashbench.features.augment import augment
 from hashbench.features.backbones import Backbone, new_network
 from hashbench.features.extract import extract, extract_views
-from hashbench.features.specs import Augmentation, BackboneSpec
-from hashbench.params import load_params
+from hashbench.features.specs import BackboneSpec
 
 OUT = Path("results/bench")
 N_IMAGES = 256
@@ -43,7 +43,7 @@ BUSY = 0.5
 GOAL_RATIO = 0.9
 GOAL_MINUTES = 12.0
 
-RECIPE = Augmentation.read("augmentations.simclr_0.2", load_params().augmentations["simclr_0.2"])
+RECIPE = load_params().augmentations["simclr_crop20"]
 
 
 def backbone(precision: str, device: str) -> Backbone:

@@ -32,20 +32,20 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
+from hashbench.artefacts.layout import Layout
+from hashbench.config.params import load_params
+from hashbench.config.selection import fit_params
+from hashbench.evaluation.summary import EvaluationRules, evaluate_codes
 from hashbench.features.backbones import Backbone, new_network, prepare_view
-from hashbench.features.specs import Augmentation, BackboneSpec
-from hashbench.layout import Layout, cells_of
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.networks import fit_side_by_side
+from hashbench.features.specs import BackboneSpec
+from hashbench.fitter import Fitter
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.networks import fit_side_by_side
+from hashbench.learning.session import Session
+from hashbench.learning.sorting import softsort
 from hashbench.methods.nsh import NSH, code_similarities, sorted_nce, sorted_similarities
 from hashbench.methods.registry import load_method
-from hashbench.methods.session import Session, in_session
-from hashbench.methods.sorting import softsort
 from hashbench.methods.wch import WCH
-from hashbench.params import load_params
-from hashbench.stages.evaluate import evaluate_codes
-from hashbench.stages.fit import encode, fitter_of
-from hashbench.stages.provide import open_features
 from hashbench.types import TrainView
 
 OUT = Path("results/bench")
@@ -56,7 +56,7 @@ MAP_GOAL = 0.01
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-RECIPE = Augmentation.read("augmentations.simclr_0.2", load_params().augmentations["simclr_0.2"])
+RECIPE = load_params().augmentations["simclr_crop20"]
 HEAD = {"temperature": 0.3, "hidden": 1024, "learning_rate": 1e-5}
 
 
@@ -111,8 +111,7 @@ def hashbench_steps(device: str, n_steps: int, precision: str) -> Callable[[], o
     )
 
     def run() -> None:
-        with in_session(Session(device=device, precision=precision)):
-            method.fit(train, BITS, 0)
+        method.fit(train, BITS, 0, Session(device=device, precision=precision))
 
     return run
 
@@ -249,8 +248,7 @@ def measure_nsh(device: str) -> dict[str, Any]:
     latents = [F.normalize(torch.randn(batch, 1024, device=device), dim=1).requires_grad_(True) for _ in range(2)]
 
     def whole() -> None:
-        with in_session(Session(device=device)):
-            method.fit(train, BITS, 0)
+        method.fit(train, BITS, 0, Session(device=device))
 
     def sorting() -> None:
         for _ in range(n_steps):
@@ -273,13 +271,11 @@ def measure_side_by_side(device: str) -> dict[str, Any]:
         return [control(temperature=0.5, hidden=1024, learning_rate=1e-3, batch_size=64, epochs=1) for _ in cells]
 
     def one_by_one() -> None:
-        with in_session(Session(device=device)):
-            for method, (bits, seed) in zip(methods(), cells, strict=True):
-                method.fit(train, bits, seed)
+        for method, (bits, seed) in zip(methods(), cells, strict=True):
+            method.fit(train, bits, seed, Session(device=device))
 
     def side_by_side() -> None:
-        with in_session(Session(device=device)):
-            fit_side_by_side(methods(), train, *zip(*cells, strict=True))
+        fit_side_by_side(methods(), train, *zip(*cells, strict=True), Session(device=device))
 
     return medians({"one by one": one_by_one, "side by side": side_by_side}, device)
 
@@ -288,23 +284,25 @@ def measure_precision(method: str) -> dict[str, float]:
     """Mean mAP of `method` over the cells of profile quick, with losses in float32 and under autocast to bfloat16."""
     params = load_params()
     found: dict[str, list[float]] = {"fp32": [], "bf16": []}
-    for cell in cells_of(params, "quick", method):
-        new_method = fitter_of(params, "quick", method).new_method
-        features = open_features(params, "quick", cell.dataset, cell.backbone, new_method().needs)
-        for precision, values in found.items():
-            fitted = new_method()
-            with in_session(Session(precision=precision)):
-                fitted.fit(features.train, cell.bits, cell.derived_seed(params.base_seed))
-            codes = encode(fitted, features, features.split.query), encode(fitted, features, features.split.database)
-            rules, k = params.evaluation, params.datasets[cell.dataset].k
-            values.append(evaluate_codes(codes, features.split, k, rules.denominator, rules.empty, [1]).map)
+    for precision, values in found.items():
+        fitter = Fitter("quick", fit_params(params, "quick", method).model_copy(update={"precision": precision}))
+        for cell in fitter.params.cells():
+            (fitted,) = fitter.fitted((cell,))
+            split = fitter.features(cell.dataset, cell.backbone, fitted.method.needs).split
+            k, denominator, empty = (
+                params.datasets[cell.dataset].k,
+                params.evaluation.denominator,
+                params.evaluation.empty,
+            )
+            rules = EvaluationRules(k, denominator, empty, [1])
+            values.append(evaluate_codes(fitted.codes["query"], fitted.codes["database"], split, rules).map)
     return {precision: statistics.fmean(values) for precision, values in found.items()}
 
 
 def has_features() -> bool:
     """Whether the features of profile quick are here."""
     return all(
-        Layout("quick").features_record(dataset, backbone).is_file()
+        (Layout("quick").features(dataset, backbone) / "features.json").is_file()
         for dataset in load_params().profile("quick").datasets
         for backbone in load_params().profile("quick").backbones
     )

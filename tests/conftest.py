@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
+from filelock import FileLock
+from helpers import ROOT, dvc, every_stage, make_checkout
 
 
 @pytest.fixture(scope="session")
@@ -26,52 +22,24 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkout() -> Callable[..., Path]:
-    """Makes a small checkout without results: `checkout(folder, ["nsh", "lsh"], bits=[16])`."""
-    return make_checkout
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """`finished(folder)`: a checkout with the methods nsh and lsh, at 16 and 32 bits, whose pipeline has run.
 
+    It is made once for all tests, in whatever process they run, and copied.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    original = folder / "finished"
+    with FileLock(folder / "finished.lock"):
+        if not original.exists():
+            being_made = folder / "being made"
+            shutil.rmtree(being_made, ignore_errors=True)
+            make_checkout(being_made, ["nsh", "lsh"], bits=[16, 32])
+            every_stage(being_made)
+            dvc(being_made, "commit", "--force", "--quiet")
+            being_made.rename(original)
 
-@pytest.fixture(scope="session")
-def small() -> Callable[..., dict[str, Any]]:
-    """`small(["nsh"], {"bits": [16]}, epochs=1)`: params.yaml, cut down."""
-    return small_params
+    def copy(target: Path) -> Path:
+        return Path(shutil.copytree(original, target, symlinks=True))
 
-
-def make_checkout(
-    folder: Path,
-    methods: Sequence[str],
-    *,
-    datasets: Sequence[str] = ("digits",),
-    bits: Sequence[int] = (16,),
-    seeds: Sequence[int] = (0,),
-    views: int = 2,
-    epochs: int = 1,
-) -> Path:
-    """Copy the code into `folder` with a profile `quick` of these methods, at `epochs` for all that is trained."""
-    for name in ("src", "baselines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder)
-    (folder / "results").mkdir()
-    shutil.copy(ROOT / "results" / "published.csv", folder / "results")
-    profile = {"datasets": [*datasets], "bits": [*bits], "seeds": [*seeds], "views": views, "overrides": {}}
-    params = small_params(methods, profile, epochs)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    init = [sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"]
-    subprocess.run(init, cwd=folder, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, check=True, timeout=100)
-    return folder
-
-
-def small_params(methods: Sequence[str], profile: dict[str, Any], epochs: int) -> dict[str, Any]:
-    """params.yaml with these methods and one profile, `quick`, changed by `profile`."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-    quick = params["profiles"]["quick"] | profile
-    params["profiles"] = {"quick": quick}
-    params["methods"] = {name: params["methods"][name] for name in methods}
-    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
-    for block in params["methods"].values():
-        if "epochs" in block:
-            block["epochs"]["value"] = epochs
-    for block in params["backbones"].values():
-        block["weights"]["epochs"] = epochs
-    return params | {"ablations": {}, "controls": [], "claims": []}
+    return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashbench.commands.fit import block_with
-from hashbench.params import load_params
+from hashbench.cli import COMMANDS
+from hashbench.commands.trials import settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def hashbench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def hashbench(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from hashbench.cli import main; main()", *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -35,6 +36,46 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in done.stderr.splitlines() if line.startswith("hashbench:")]
     assert len(lines) == 1, done.stderr
     return lines[0]
+
+
+def test_help_names_every_command_and_loads_none_of_what_they_use() -> None:
+    heavy = {"numpy", "pydantic", "pydantic_settings", "rich", "torch", "yaml", "importlib.metadata"}
+    script = f"""
+import sys
+from hashbench.cli import main
+try:
+    main(["--help"])
+finally:
+    print("loaded:", *sorted({heavy!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert re.findall(r"^    (\w+)\b", done.stdout, re.MULTILINE) == list(COMMANDS)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_every_command_is_a_file_and_the_other_way_round() -> None:
+    shared = {"__init__", "options", "trials"}
+    files = {path.stem for path in (ROOT / "src" / "hashbench" / "commands").glob("*.py")}
+    assert files - shared == set(COMMANDS)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert hashbench("--version").stdout == f"hashbench {version('hashbench')}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["check", "quick"], ["show", "table1"], ["fit", "nsh"], ["cite", "table1"]]
+)
+def test_outside_of_a_clone_a_command_says_what_it_needs(tmp_path: Path, command: list[str]) -> None:
+    message = refused(hashbench(*command, cwd=tmp_path))
+    assert message.startswith("hashbench: params.yaml is missing: ")
+    assert "needs a clone of hashbench; make one with `git clone`" in message
+
+
+def test_a_wrong_variable_is_told_in_one_sentence() -> None:
+    assert "HASHBENCH_LOG must be 'quiet', 'normal' or 'verbose'" in refused(hashbench("list", HASHBENCH_LOG="loud"))
 
 
 def test_unknown_method_gets_a_suggestion() -> None:
@@ -70,7 +111,7 @@ def test_no_network(tmp_path: Path) -> None:
 
 def test_wrong_params_are_answered_before_any_import_of_torch(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text((ROOT / "params.yaml").read_text().replace("bits: [16, 32, 64]", "bits: [16, 24.5]"))
+    params.write_text((ROOT / "params.yaml").read_text().replace("    - 16\n    - 32\n", "    - 16\n    - 24.5\n"))
     assert "24.5" in refused(hashbench("list", HASHBENCH_PARAMS=str(params)))
 
 
@@ -97,24 +138,10 @@ def test_list_names_every_profile() -> None:
     ("text", "value"),
     [("3e-3", 3e-3), ("0.5", 0.5), ("64", 64), ("true", True), ("no", False), ("softsort", "softsort")],
 )
-def test_a_setting_is_read_as_the_value_it_looks_like(text, value):
-    block = block_with("nsh", load_params(), "quick", [f"temperature={text}"])
-    found = block.hyperparameters["temperature"].value
+def test_a_setting_is_read_as_the_value_it_looks_like(text: str, value: object) -> None:
+    (found,) = settings_of([f"temperature={text}"])["temperature"]
     assert found == value
     assert type(found) is type(value)
-
-
-def test_check_says_that_nothing_is_missing() -> None:
-    done = hashbench("check", "quick")
-    assert done.returncode == 0, done.stderr
-    assert "nothing is missing" in done.stdout
-
-
-def test_check_names_everything_that_is_missing_at_once(tmp_path: Path) -> None:
-    nowhere = {"HASHBENCH_DATA": str(tmp_path), "HASHBENCH_WEIGHTS": str(tmp_path), "HASHBENCH_OFFLINE": "1"}
-    message = refused(hashbench("check", "paper", **nowhere, CUDA_VISIBLE_DEVICES=""))
-    for lacking in ("no CUDA GPU", "vgg16", "NUS-WIDE-21", "MS-COCO"):
-        assert lacking in message
 
 
 def test_hyperparameters_are_listed_with_their_sources() -> None:

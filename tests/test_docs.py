@@ -6,19 +6,22 @@ import argparse
 import ast
 import doctest
 import re
+import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from dvc.cli.parser import get_main_parser
 
 import hashbench.data
 from hashbench.cli import build_parser
+from hashbench.config.params import Params
 from hashbench.data.base import Source
 from hashbench.data.registry import load_dataset
 from hashbench.data.splits import protocol
-from hashbench.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,6 +112,25 @@ def sessions():
     }
 
 
+def commands_of(page, program):
+    """The arguments of every call of a program in a page's shell blocks."""
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    calls = [re.search(rf"(?:^|uv run |&& ){program} ([^&;|]*)", line) for line in lines]
+    return [shlex.split(call[1], comments=True) for call in calls if call]
+
+
+@every_page
+def test_dvc_understands_the_commands_for_it(page):
+    parser, params = get_main_parser(), yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for arguments in commands_of(page, "dvc"):
+        parsed = parser.parse_args(arguments)
+        for override in getattr(parsed, "set_param", None) or ():
+            block = params
+            for key in override.partition("=")[0].split("."):
+                assert key in block, f"{page.name}: {override}"
+                block = block[key]
+
+
 @every_page
 def test_commands_exist(page):
     text = page.read_text(encoding="utf-8")
@@ -128,13 +150,59 @@ def test_the_command_line_page_names_everything():
         assert set(re.findall(r"--[\w-]+", line)) <= set(subcommands()[name]._option_string_actions), line
 
 
-def test_the_command_line_page_names_every_variable():
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
-    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    in_tests = {"HASHBENCH_REQUIRE_CHROMIUM"}
-    assert set(re.findall(r"^\| `(HASHBENCH_\w+)`", text, re.MULTILINE)) == in_tests | set(
-        re.findall(r"""["'](HASHBENCH_\w+)["']""", source)
-    )
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+SOURCE = ("src", "baselines", "params.yaml", "dvc.yaml", "pipelines/ablations.yaml", "noxfile.py")
+MOST_PLACES = {"method": 4, "data set": 4, "backbone": 1, "figure": 2, "sorter": 3}
+
+
+def places():
+    """(what, name of one that is there, files) of each row of the table of places to touch."""
+    table = ARCHITECTURE.partition("\n## Places to touch\n")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1:4] for row in table.splitlines() if row.startswith("| ")][1:]
+    return [(what.strip(), like.strip(" `"), re.findall(r"`([^`]+)`", files)) for what, like, files in rows]
+
+
+def files_that_name(name):
+    """The files of code, params and pipelines that contain a name, or bear it."""
+    found = [path for place in SOURCE for path in ((ROOT / place).rglob("*.*") if "." not in place else [ROOT / place])]
+    word = re.compile(rf"\b{name}\b")
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in found
+        if path.suffix in (".py", ".yaml", ".j2") and (path.stem == name or word.search(path.read_text("utf-8")))
+    }
+
+
+@pytest.mark.parametrize(("what", "like", "files"), places(), ids=lambda value: value if isinstance(value, str) else "")
+def test_one_more_of_each_takes_the_files_that_the_page_names(what, like, files):
+    """Found by one that is there: no other file of the code has its name, and the page's other files have it too."""
+    assert len(files) == len(set(files)) <= MOST_PLACES[what]
+    told = [file for file in files if file.startswith(("docs/", "tests/"))]
+    assert files_that_name(like) == set(files) - set(told)
+    for file in told:
+        assert like in file or re.search(rf"\b{like}\b", (ROOT / file).read_text(encoding="utf-8")), file
+
+
+def test_the_page_of_the_architecture_has_every_row():
+    assert [what for what, _, _ in places()] == list(MOST_PLACES)
+
+
+def test_the_tree_is_that_of_the_repository():
+    tree = ARCHITECTURE.partition("```text\n")[2].partition("```")[0].splitlines()
+    inside = "\n".join(line.strip() for line in tree if line.startswith("  "))
+    package = ROOT / "src" / "hashbench"
+    ours = {path.name + "/" * path.is_dir() for path in package.iterdir() if not path.name.startswith("_")}
+    assert ours - {"baselines/"} <= set(re.findall(r"^\w+/|\w+\.py", inside, re.MULTILINE))
+    assert set(re.findall(r"^\w+(?:/|\.py)", inside, re.MULTILINE)) <= ours
+    for line in tree:
+        if not line.startswith("  ") and "<profile>" not in line:
+            assert (ROOT / line.split()[0]).exists(), line
+
+
+def test_the_citation_is_of_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 @pytest.fixture

@@ -1,72 +1,106 @@
-"""The pipeline files: one pipeline, several profiles; and what reruns when something changes."""
+"""The pipeline files: one pipeline, several profiles; and what runs again when something changes."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers import (
+    ROOT,
+    content_of_results,
+    differing,
+    dvc,
+    flip_a_byte,
+    hashbench,
+    read_params,
+    run,
+    stages_run,
+    write_params,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.records import read_records
+from hashbench.execution.pipelines import ablations_of, pipeline_of
+
+PARAMS = read_params(ROOT)
+
+
+@pytest.mark.parametrize("profile", PARAMS["profiles"])
+@pytest.mark.parametrize(
+    ("pipeline", "shared"), [(pipeline_of, "dvc.yaml"), (ablations_of, "pipelines/ablations.yaml")]
+)
+def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[str], Path], shared: str) -> None:
+    path = ROOT / pipeline(profile)
+    if pipeline is ablations_of and not path.exists():
+        pytest.skip("this profile has no ablations")
+    assert path.resolve() == ROOT / shared
+    assert (path.parent / "params.yaml").resolve() == ROOT / "params.yaml"
+    said = yaml.safe_load((path.parent / "profile.yaml").read_text())
+    assert said == {"profile": profile, "root": "." if path.parent == ROOT else "../.."}
+    assert yaml.safe_load(path.read_text())["vars"] == ["profile.yaml"]
+
+
+def test_every_pipeline_is_of_a_profile() -> None:
+    known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in (pipeline_of, ablations_of)}
+    found = {path.parent.relative_to(ROOT) for path in (ROOT / "pipelines").glob("*/dvc.yaml")}
+    assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg-ablations")} <= found <= known
 
 
 def stages_of(path: Path) -> dict[str, Any]:
-    stages = yaml.safe_load(path.read_text())["stages"]
-    for stage in stages.values():
-        stage.get("do", stage).pop("wdir", None)
-    return dict(stages)
+    return {name: stage.get("do", stage) for name, stage in yaml.safe_load(path.read_text())["stages"].items()}
 
 
-@pytest.mark.parametrize("profile", ["cpu", "cifar10-jpeg", "paper"])
-def test_every_profile_has_the_same_pipeline(profile: str) -> None:
-    path = ROOT / "pipelines" / profile / "dvc.yaml"
-    assert stages_of(path) == stages_of(ROOT / "dvc.yaml")
-    assert {"profile": profile} in yaml.safe_load(path.read_text())["vars"]
+@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml"])
+def test_what_a_killed_run_finished_is_kept(path: str) -> None:
+    """DVC removes an output before its stage runs, unless it is told to let it be."""
+    for name, stage in stages_of(ROOT / path).items():
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
+            ((place, how),) = out.items()
+            assert how["persist"] is True, f"{name}: {place}"
+
+
+@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml"])
+def test_dvc_caches_what_is_not_in_git_and_nothing_else(path: str) -> None:
+    for name, stage in stages_of(ROOT / path).items():
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
+            ((place, how),) = out.items()
+            in_git = place.startswith("results/")
+            links = place.endswith("/sources")  # to files of this machine
+            assert how.get("cache", True) is not (in_git or links), f"{name}: {place}"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, checkout: Callable[..., Path]) -> Path:
-    """A checkout with two methods, one code length and one seed on the digits, run once."""
-    folder = checkout(tmp_path_factory.mktemp("project"), ["nsh", "lsh"])
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["claims"] = [{"winners": ["nsh"], "losers": ["lsh"]}]
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    dvc(folder, "repro")
+def project(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that has run once, with a claim."""
+    folder = finished(tmp_path_factory.mktemp("pipelines") / "project")
+    write_params(folder, {**read_params(folder), "claims": [{"winners": ["nsh"], "losers": ["lsh"]}]})
+    assert stages_run(dvc(folder, "repro")) == ["params", "report"]
+    assert "NSH beats LSH" in (folder / "results" / "quick" / "claims.csv").read_text()
     return folder
 
 
-def dvc(folder: Path, *arguments: str) -> str:
-    environment = {
-        **os.environ,
-        "DVC_NO_ANALYTICS": "1",
-        "PYTHONPATH": str(folder / "src"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    done = subprocess.run(
-        ["dvc", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def records(project: Path) -> dict[str, str]:
+    """The lines of the records, by cell."""
+    layout = Layout("quick", root=project)
+    lines = layout.records.read_text().splitlines()
+    return {record.cell.name: line for record, line in zip(read_records(layout.records), lines, strict=True)}
 
 
-def stages_run(output: str) -> list[str]:
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-
-
-def records(project: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes())
-        for path in (project / "results" / "quick" / "runs").glob("*.json")
-    }
+def files_of_fits(project: Path) -> dict[Path, int]:
+    """When each file of a fit was written."""
+    fits = project / "artefacts" / "quick" / "fits" / "methods"
+    return {path: path.stat().st_mtime_ns for path in fits.rglob("*") if path.is_file()}
 
 
 def test_the_pipeline_writes_a_record_a_cell_and_the_table(project: Path) -> None:
-    assert sorted(records(project)) == ["digits-vit_micro-lsh-16-0.json", "digits-vit_micro-nsh-16-0.json"]
+    assert list(records(project)) == [
+        f"digits-vit_micro-{method}-{bits}-0" for method in ("lsh", "nsh") for bits in (16, 32)
+    ]
     for ending in ("md", "csv", "tex"):
         assert (project / "results" / "quick" / f"table1.{ending}").read_text()
 
@@ -75,48 +109,83 @@ def test_a_second_run_does_nothing(project: Path) -> None:
     assert stages_run(dvc(project, "repro")) == []
 
 
+def test_metrics_are_one_number_a_method_and_length(project: Path) -> None:
+    said = json.loads(dvc(project, "metrics", "show", "--json"))
+    files = said[""]["data"]
+    assert files
+    for place, found in files.items():
+        assert place.startswith("results/quick/metrics/")
+        leaves = list(numbers(found["data"]))
+        assert leaves
+        assert all(isinstance(value, float) for value in leaves)
+    assert sum(len(list(numbers(found["data"]))) for found in files.values()) == len(records(project))
+
+
+def numbers(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from numbers(each)
+    else:
+        yield value
+
+
+def test_a_pipeline_is_shown_to_dvc_when_it_is_opened(project: Path) -> None:
+    hashbench(project, "new", "profile", "mine")
+    assert json.loads(dvc(project, "status", "--json", status=None)).keys() == {"params"}  # params.yaml is another
+    assert "pipelines" not in dvc(project, "stage", "list")
+    assert "results/mine" not in dvc(project, "metrics", "show")
+    hashbench(project, "check", "mine")
+    opened = json.loads(dvc(project, "status", "--json"))
+    assert {"pipelines/mine/dvc.yaml:params", "pipelines/mine/dvc.yaml:fit@nsh"} <= opened.keys()
+    assert not any("ablations" in name for name in opened)
+    assert stages_run(dvc(project, "repro", "pipelines/mine/dvc.yaml:params")) == ["pipelines/mine/dvc.yaml:params"]
+    assert Layout("mine", root=project).params.is_dir()
+    for path in (project / "pipelines").glob("mine*/**/.dvcignore"):
+        path.unlink()
+    dvc(project, "repro")
+
+
 def test_a_changed_hyperparameter_reruns_its_method_alone(project: Path) -> None:
-    before = records(project)
-    params = yaml.safe_load((project / "params.yaml").read_text())
+    before, files = records(project), files_of_fits(project)
+    params = read_params(project)
     params["methods"]["nsh"]["epochs"]["value"] = 2
-    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    assert stages_run(dvc(project, "repro")) == ["fit@nsh", "evaluate", "report"]
-    after = records(project)
-    changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"digits-vit_micro-nsh-16-0.json"}
+    write_params(project, params)
+    assert stages_run(dvc(project, "repro")) == ["params", "fit@nsh", "evaluate", "report"]
+    assert differing(before, records(project)) == {"digits-vit_micro-nsh-16-0", "digits-vit_micro-nsh-32-0"}
+    assert {path.parent.name for path in differing(files, files_of_fits(project))} == {"nsh"}
 
 
-def test_a_damaged_code_file_is_made_again(project: Path) -> None:
-    path = project / "results/quick/codes/lsh/digits-vit_micro-lsh-16-0.safetensors"
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("artefacts/quick/fits/methods/lsh/digits-vit_micro-lsh-16-0.codes.safetensors", "fit@lsh"),
+        ("results/quick/codes/lsh.safetensors", "evaluate"),
+        ("results/quick/records.jsonl", "evaluate"),
+    ],
+)
+def test_a_damaged_file_is_made_again(project: Path, name: str, stage: str) -> None:
+    path, before = project / name, content_of_results(project)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert "fit@lsh" in stages_run(dvc(project, "repro"))
+    flip_a_byte(path, len(whole) - 20)
+    done = run(project, "dvc", "repro")
+    assert stages_run(done.stdout)[0] == stage
     assert path.read_bytes() == whole
-
-
-def hashbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from hashbench.cli import main; main()", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    assert differing(before, content_of_results(project)) == set()
+    if name.startswith("artefacts"):
+        assert f"{name} is damaged" in done.stderr
 
 
 def test_a_method_trained_again_gives_the_same_bits(project: Path) -> None:
     done = hashbench(project, "verify", "results/quick", "--refit", "nsh")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("2 of 2 runs checked, no differences\n")
+    assert done.stdout.endswith("results/quick: 4 of 4 runs recomputed from their codes, no differences\n")
+    assert "refit: digits-vit_micro-nsh-16-0, digits-vit_micro-nsh-32-0\n" in done.stdout
 
 
 def test_the_worked_example_of_a_method_runs(project: Path) -> None:
     text = (ROOT / "docs" / "adding.md").read_text()
     code = text.partition('```python title="my_hash.py"\n')[2].partition("```")[0]
     (project / "my_hash.py").write_text(code)
-    done = hashbench(project, "fit", "my_hash.py")
-    assert done.returncode == 0, done.stderr
+    (command,) = re.findall(r"^uv run hashbench (fit my_hash\.py.*)$", text, re.MULTILINE)
+    done = hashbench(project, *command.split())
     assert "Median LSH" in done.stdout
     assert "LSH" in done.stdout

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pydantic import ValidationError
 
 from hashbench.errors import HashbenchError
-from hashbench.types import Codes, Hyperparameter, ItemView, Split, TrainView
+from hashbench.types import Codes, ItemView, Split, TrainView
 
 
 def _rows(*numbers: int) -> np.ndarray:
@@ -135,10 +134,3 @@ def test_codes_check_their_shape():
     ]:
         with pytest.raises(HashbenchError, match="bits"):
             Codes(packed, n_bits, rows)
-
-
-def test_a_hyperparameter_says_where_it_comes_from():
-    assert Hyperparameter(value=0.3, source="paper").note == ""
-    for wrong in ({"value": 1}, {"value": 1, "source": "guess"}, {"value": 1, "source": "ours", "why": "?"}):
-        with pytest.raises(ValidationError):
-            Hyperparameter(**wrong)

@@ -23,18 +23,12 @@ def track(items: Iterable[_T], description: str, total: int | None = None) -> It
     if not log.isEnabledFor(logging.INFO):
         yield from items
     elif sys.stderr.isatty():
-        yield from _bar(items, description, total)
+        from rich.console import Console
+        from rich.progress import track as bar
+
+        yield from bar(items, description, total, console=Console(stderr=True), transient=True)
     else:
         yield from _lines(items, description, total)
-
-
-def _bar(items: Iterable[_T], description: str, total: int | None) -> Iterator[_T]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(items, total=total, description=description)
 
 
 def _lines(items: Iterable[_T], description: str, total: int | None) -> Iterator[_T]:

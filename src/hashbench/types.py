@@ -10,11 +10,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from hashbench.errors import HashbenchError
 
@@ -192,169 +191,20 @@ class Codes:
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Where a method comes from: what `hashbench cite` prints. `key` is the BibTeX key; `url` is where to read it."""
+
+    key: str
+    authors: str
+    title: str
+    venue: str
+    year: int
+    url: str
+
+
+@dataclass(frozen=True)
 class FitLog:
     """What a fit reports of itself: one list per named curve (one value an epoch or iteration), and remarks."""
 
     curves: Mapping[str, list[float]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class CodeStatistics:
-    """How a set of codes uses its bits.
-
-    `balance` (b,): share of ones of each bit; `entropy` (b,): its entropy in bits, in [0, 1]; `correlation` (b, b):
-    Pearson correlation of the bits, 0 where a bit is constant; `distinct`: number of different codes;
-    `largest_bucket`: how many items share the most common code.
-    """
-
-    balance: Array
-    entropy: Array
-    correlation: Array
-    distinct: int
-    largest_bucket: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything that one pass over the distances between queries and database tells; docs/evaluation.md defines it.
-
-    Per query, float64 (n_q,): `ap` (expectation over random order inside ties, unless `order` says otherwise),
-    `ap_optimistic` (relevant items first inside each tie), `ap_pessimistic` (last), `ndcg`; all NaN where the database
-    holds nothing relevant (int64 `n_relevant` is 0 there).
-    Means over queries: `precision_at`, `recall_at` at each of the int64 `ranks`; `radius_precision`, `radius_recall`
-    float64 (b + 1,) within each Hamming radius 0..b; `precision_within_2`, where a query that finds nothing counts 0.
-    `found_nothing_within_2`: the share of all queries that find nothing within radius 2.
-    `relevant_histogram`, `other_histogram` int64 (b + 1,): pairs at each distance.
-    `denominator` is the rule that AP@k follows, `empty` the rule that every mean over queries follows. `order`
-    "database" or "argsort" replaces the expectation in `ap`, `ndcg`, `precision_at` and `recall_at`.
-    """
-
-    n_bits: int
-    k: int | None
-    denominator: str
-    empty: Literal["zero", "nan"]
-    n_relevant: Array
-    ap: Array
-    ap_optimistic: Array
-    ap_pessimistic: Array
-    ndcg: Array
-    ranks: Array
-    precision_at: Array
-    recall_at: Array
-    radius_precision: Array
-    radius_recall: Array
-    precision_within_2: float
-    found_nothing_within_2: float
-    relevant_histogram: Array
-    other_histogram: Array
-    order: Literal["random", "database", "argsort"] = "random"
-
-    def _mean(self, values: Array) -> float:
-        if self.empty == "zero":
-            return float(np.nan_to_num(values).mean())
-        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-    @property
-    def map(self) -> float:
-        """Mean of `ap`; a query without relevant items counts 0 (`empty` zero) or is left out (nan)."""
-        return self._mean(self.ap)
-
-    @property
-    def map_optimistic(self) -> float:
-        """The mAP of the order that puts relevant items first inside each tie."""
-        return self._mean(self.ap_optimistic)
-
-    @property
-    def map_pessimistic(self) -> float:
-        """The mAP of the order that puts relevant items last inside each tie."""
-        return self._mean(self.ap_pessimistic)
-
-    @property
-    def mean_ndcg(self) -> float:
-        """Mean of `ndcg`, by the same rule for queries without relevant items."""
-        return self._mean(self.ndcg)
-
-
-Source = Literal["paper", "official code", "third-party", "ours"]
-
-
-class Hyperparameter(BaseModel):
-    """A value and where it comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: bool | int | float | str | None
-    source: Source
-    note: str = ""
-
-
-class Seconds(BaseModel):
-    """Wall-clock seconds of one cell."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fit: float
-    encode: float
-    evaluate: float
-
-
-class RunRecord(BaseModel):
-    """One cell of a table: what was run, how, and what came out. The report reads these and the per-query files.
-
-    `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
-    0..b; `*_histogram`: pairs at each distance; `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean
-    absolute correlation of two different bits; `seed` is the repetition's number, `derived_seed` what it was turned
-    into.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    profile: str
-    dataset: str
-    dataset_title: str
-    split: str
-    split_digest: str
-    n_query: int
-    n_database: int
-    n_train: int
-    backbone: str
-    backbone_title: str
-    features_digest: str
-    method: str
-    method_title: str
-    bits: int
-    seed: int
-    derived_seed: int
-    k: int | None
-    denominator: str
-    empty: str
-    ties: Literal["expectation over random order"] = "expectation over random order"
-    map: float
-    map_optimistic: float
-    map_pessimistic: float
-    map_ci95: tuple[float, float]
-    ndcg: float
-    ranks: list[int]
-    precision_at: list[float]
-    recall_at: list[float]
-    radius_precision: list[float]
-    radius_recall: list[float]
-    precision_within_2: float
-    found_nothing_within_2: float
-    relevant_histogram: list[int]
-    other_histogram: list[int]
-    bit_balance: list[float]
-    bit_entropy: list[float]
-    bit_correlation: float
-    distinct_codes: int
-    largest_bucket: int
-    hyperparameters: dict[str, Hyperparameter]
-    deviations: list[str]
-    curves: dict[str, list[float]]
-    remarks: list[str]
-    seconds: Seconds
-    codes_sha256: str
-    program_digest: str
-    versions: dict[str, str]
-    device: str

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hashbench.learning.session import Session
 from hashbench.types import Array, ItemView, TrainView
 
 
@@ -75,7 +76,9 @@ def gain_over_random_projections(
         (fitted_on, _), (held_out, groups) = clusters(300, 1), clusters(200, 2)
         shifts = np.random.default_rng(3).normal(size=(2, 300, 40)) * 0.2
         views = np.maximum(fitted_on + shifts, 0)
-        method.fit(TrainView(np.arange(300), pooled=fitted_on, views=views.astype(np.float32)), 16, seed=0)
+        method.fit(
+            TrainView(np.arange(300), pooled=fitted_on, views=views.astype(np.float32)), 16, seed=0, session=Session()
+        )
         learned = mean_average_precision(method.encode(ItemView(np.arange(200), pooled=held_out)), groups)
         draws = [np.random.default_rng(seed).normal(size=(40, 16)) for seed in range(5)]
         random = [mean_average_precision((held_out - fitted_on.mean(axis=0)) @ draw >= 0, groups) for draw in draws]
@@ -94,7 +97,7 @@ def unmoved() -> Callable[..., list[str]]:
     def names(make: Callable[[int], Any], view: TrainView) -> list[str]:
         before, after = make(0), make(1)
         for method in (before, after):
-            method.fit(view, 6, seed=0)
+            method.fit(view, 6, seed=0, session=Session())
         pairs = zip(before.head.named_parameters(), after.head.named_parameters(), strict=True)
         return [name for (name, start), (_, end) in pairs if bool((start == end).all())]
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hashbench.baselines.bihalf import BiHalf, bi_half
-from hashbench.methods.losses import pairwise_cosine_error
+from hashbench.learning.losses import pairwise_cosine_error
+from hashbench.learning.session import Session
 
 OPTIONS = {
     "gamma": 6.0,
@@ -60,7 +61,7 @@ def test_backward_restated_with_loops(n, b, gamma):
 
 def test_the_layer_is_not_used_at_inference(features, train, items):
     method = BiHalf(**OPTIONS, epochs=3)
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     bits = method.encode(items(features))
     with torch.no_grad():
         assert np.array_equal(bits, (method.head(torch.from_numpy(features)) >= 0).numpy())
@@ -79,7 +80,7 @@ def test_gamma_pulls_the_outputs_to_their_codes(clusters, train):
     errors = []
     for epochs in (0, 20):
         method = BiHalf(**OPTIONS, epochs=epochs)
-        method.fit(train(rows), 8, seed=0)
+        method.fit(train(rows), 8, seed=0, session=Session())
         with torch.no_grad():
             errors.append(float((method.head(torch.from_numpy(rows)).abs() - 1).square().mean()))
     assert errors[1] < 0.8 * errors[0]
@@ -92,7 +93,9 @@ def test_the_loss_falls_where_balanced_codes_can_reach_the_target(train, seed):
     directions = np.linalg.qr(rng.normal(size=(20, 20)))[0][:8] * 4
     rows = rng.choice([-1, 1], size=(320, 1)) * directions[rng.integers(8, size=320)]
     rows = (rows + rng.normal(size=(320, 20)) * 0.3).astype(np.float32)
-    similarity = BiHalf(**{**OPTIONS, "batch_size": 64}, epochs=40).fit(train(rows), 8, seed).curves["similarity"]
+    similarity = (
+        BiHalf(**{**OPTIONS, "batch_size": 64}, epochs=40).fit(train(rows), 8, seed, Session()).curves["similarity"]
+    )
     assert np.mean(similarity[-5:]) < 0.9 * np.mean(similarity[:2])
 
 
@@ -101,7 +104,7 @@ def test_the_learning_rate_decays(features, train):
     heads = []
     for epochs in (2, 6):
         method = BiHalf(**{**OPTIONS, "decay": 0.0, "decay_epochs": 2, "weight_decay": 0.0}, epochs=epochs)
-        method.fit(train(features), 8, seed=0)
+        method.fit(train(features), 8, seed=0, session=Session())
         heads.append(method.state_dict())
     assert all(np.array_equal(heads[0][name], heads[1][name]) for name in heads[0])
 

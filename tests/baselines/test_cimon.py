@@ -8,7 +8,8 @@ import torch
 from scipy.stats import norm
 
 from hashbench.baselines.cimon import CIMON, confidence, guidance, guided_loss, spectral_clusters
-from hashbench.methods.structure import half_gaussians
+from hashbench.learning.session import Session
+from hashbench.learning.structure import half_gaussians
 from hashbench.types import Array, TrainView
 
 
@@ -96,7 +97,7 @@ def test_it_learns_and_groups_share_codes(grouped: tuple[Array, Array]) -> None:
         epochs=20,
     )
     train = TrainView(np.arange(60), pooled=features, views=views)
-    log = method.fit(train, 16, seed=1)
+    log = method.fit(train, 16, seed=1, session=Session())
     assert log.curves["guided"][-1] < log.curves["guided"][0]
     codes = method.encode(train)
     distances = (codes[:, None] != codes[None]).mean(axis=2)

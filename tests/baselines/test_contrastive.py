@@ -7,6 +7,7 @@ import pytest
 
 from hashbench.baselines.contrastive import Contrastive
 from hashbench.errors import HashbenchError
+from hashbench.learning.session import Session
 from hashbench.types import TrainView
 
 HYPERPARAMETERS = {"temperature": 0.3, "hidden": 32, "learning_rate": 3e-3, "batch_size": 20, "epochs": 20}
@@ -23,7 +24,7 @@ def train() -> TrainView:
 
 def test_views_of_one_image_come_closer_than_others(train: TrainView) -> None:
     method = Contrastive(**HYPERPARAMETERS)
-    log = method.fit(train, 16, seed=1)
+    log = method.fit(train, 16, seed=1, session=Session())
     assert log.curves["contrastive"][-1] < 0.8 * log.curves["contrastive"][0]
     codes = [method.encode(TrainView(train.rows, pooled=view)) for view in train.views[:2]]
     distances = (codes[0][:, None] != codes[1][None]).sum(axis=2)
@@ -32,12 +33,14 @@ def test_views_of_one_image_come_closer_than_others(train: TrainView) -> None:
 
 def test_every_layer_of_the_head_is_trained(train: TrainView) -> None:
     method, untrained = Contrastive(**HYPERPARAMETERS), Contrastive(**{**HYPERPARAMETERS, "epochs": 0})
-    method.fit(train, 16, seed=1)
-    untrained.fit(train, 16, seed=1)
+    method.fit(train, 16, seed=1, session=Session())
+    untrained.fit(train, 16, seed=1, session=Session())
     for name in ("1.weight", "1.bias", "3.weight", "3.bias"):
         assert not np.allclose(method.state_dict()[name], untrained.state_dict()[name])
 
 
 def test_one_view_is_not_enough(train: TrainView) -> None:
     with pytest.raises(HashbenchError, match="at least 2 views"):
-        Contrastive(**HYPERPARAMETERS).fit(TrainView(train.rows, pooled=train.pooled, views=train.views[:1]), 16, 0)
+        Contrastive(**HYPERPARAMETERS).fit(
+            TrainView(train.rows, pooled=train.pooled, views=train.views[:1]), 16, 0, Session()
+        )

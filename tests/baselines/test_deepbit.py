@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hashbench.baselines.deepbit import DeepBit, evenness, invariance, quantisation
+from hashbench.learning.session import Session
 from hashbench.types import ItemView, TrainView
 
 OPTIONS = {
@@ -62,7 +63,7 @@ def test_invariance_restated_with_loops():
 
 def test_the_threshold_is_the_mean_of_all_outputs(features, view):
     method = DeepBit(**OPTIONS, epochs=3, invariance_epochs=2)
-    method.fit(view, 8, seed=0)
+    method.fit(view, 8, seed=0, session=Session())
     with torch.no_grad():
         f = method.head[:3](torch.from_numpy(features)).numpy()
     assert f.min() >= 0
@@ -77,7 +78,7 @@ def test_both_stages_run_and_reduce_their_losses(clusters):
     views = np.stack([rows, rows[::-1]])
     options = {**OPTIONS, "invariance_learning_rate": 1e-2, "invariance_weight": 1.0}
     method = DeepBit(**options, epochs=15, invariance_epochs=15)
-    curves = method.fit(TrainView(np.arange(300), pooled=rows, views=views), 16, seed=0).curves
+    curves = method.fit(TrainView(np.arange(300), pooled=rows, views=views), 16, seed=0, session=Session()).curves
     assert curves["quantisation"][-1] < 0.7 * curves["quantisation"][0]
     assert len(curves["invariance"]) == 15
     assert curves["invariance"][-1] < 0.8 * curves["invariance"][0]
@@ -89,7 +90,7 @@ def test_the_views_matter_in_the_second_stage_alone(view):
     for stage, epochs in (("first", (2, 0)), ("second", (0, 2))):
         for name, given in (("view", view), ("other", other)):
             method = DeepBit(**OPTIONS, epochs=epochs[0], invariance_epochs=epochs[1])
-            method.fit(given, 8, seed=0)
+            method.fit(given, 8, seed=0, session=Session())
             heads[stage, name] = method.head[1].weight
     assert torch.equal(heads["first", "view"], heads["first", "other"])
     assert not torch.equal(heads["second", "view"], heads["second", "other"])
@@ -104,7 +105,7 @@ def test_a_large_evenness_weight_evens_the_bits(view):
     spreads = []
     for weight in (0.0, 300.0):
         method = DeepBit(**{**OPTIONS, "evenness_weight": weight}, epochs=30, invariance_epochs=0)
-        method.fit(view, 8, seed=0)
+        method.fit(view, 8, seed=0, session=Session())
         with torch.no_grad():
             up = method.head[:3](torch.from_numpy(view.pooled.copy())) >= 0.5
         spreads.append(float((up.float().mean(dim=0) - 0.5).abs().mean()))
@@ -113,5 +114,5 @@ def test_a_large_evenness_weight_evens_the_bits(view):
 
 def test_there_is_no_dropout(view):
     method = DeepBit(**OPTIONS, epochs=0, invariance_epochs=0)
-    method.fit(view, 8, seed=0)
+    method.fit(view, 8, seed=0, session=Session())
     assert not [module for module in method.head.modules() if isinstance(module, torch.nn.Dropout)]

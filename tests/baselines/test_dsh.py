@@ -7,6 +7,7 @@ import pytest
 
 from hashbench.baselines.dsh import DSH, balance, median_planes, neighbouring_pairs
 from hashbench.errors import HashbenchError
+from hashbench.learning.session import Session
 
 SETTINGS = {"groups_per_bit": 1.5, "neighbours": 3, "kmeans_iterations": 3}
 
@@ -48,7 +49,7 @@ def test_a_plane_lies_half_way_between_its_centres_and_its_balance_counts_rows()
 
 def test_the_most_balanced_planes_are_kept(features, train):
     method = DSH(**SETTINGS)
-    method.fit(train(features), 10, seed=0)
+    method.fit(train(features), 10, seed=0, session=Session())
     rows = features - features.mean(axis=0, dtype=np.float64)
     smaller = [min(side.sum(), (~side).sum()) for side in (rows @ method.state["normals"] > method.state["offsets"]).T]
     # Balance is judged by groups, so rows follow it nearly, not exactly.
@@ -57,7 +58,7 @@ def test_the_most_balanced_planes_are_kept(features, train):
 
 def test_encoding_uses_the_offset(features, train, items):
     method = DSH(**SETTINGS)
-    method.fit(train(features), 10, seed=0)
+    method.fit(train(features), 10, seed=0, session=Session())
     mean, offsets = features.astype(np.float64).mean(axis=0), method.state["offsets"]
     assert np.abs(offsets).max() > 0.1
     bits = method.encode(items(features))
@@ -71,7 +72,7 @@ def test_two_separated_groups_are_told_apart_by_their_plane(train, items):
     rng = np.random.default_rng(0)
     two = np.concatenate([rng.normal(size=(40, 3)), rng.normal(size=(40, 3)) + 50]).astype(np.float32)
     method = DSH(**{**SETTINGS, "groups_per_bit": 2.0})
-    method.fit(train(two), 1, seed=0)
+    method.fit(train(two), 1, seed=0, session=Session())
     bits = method.encode(items(two))[:, 0]
     assert len(set(bits[:40])) == len(set(bits[40:])) == 1
     assert bits[0] != bits[-1]
@@ -79,8 +80,8 @@ def test_two_separated_groups_are_told_apart_by_their_plane(train, items):
 
 def test_too_few_planes_are_refused(features, train):
     with pytest.raises(HashbenchError, match=r"planes between .* groups for 8 bits; raise `groups_per_bit`"):
-        DSH(groups_per_bit=0.5, neighbours=1, kmeans_iterations=3).fit(train(features), 8, seed=0)
+        DSH(groups_per_bit=0.5, neighbours=1, kmeans_iterations=3).fit(train(features), 8, seed=0, session=Session())
     with pytest.raises(HashbenchError, match="cannot form 48 groups of 20 train rows"):
-        DSH(**SETTINGS).fit(train(features[:20]), 32, seed=0)
+        DSH(**SETTINGS).fit(train(features[:20]), 32, seed=0, session=Session())
     with pytest.raises(HashbenchError, match="found 0 planes"):
-        DSH(**SETTINGS).fit(train(np.full((50, 4), 2.5, dtype=np.float32)), 8, seed=0)
+        DSH(**SETTINGS).fit(train(np.full((50, 4), 2.5, dtype=np.float32)), 8, seed=0, session=Session())

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hashbench.baselines.greedyhash import GreedyHash
+from hashbench.learning.session import Session
 from hashbench.seeding import torch_generator
 
 OPTIONS = {"penalty_weight": 0.1, "learning_rate": 1e-2, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 32}
@@ -18,7 +19,7 @@ def _cosine(a, b):
 
 def test_the_loss_of_one_batch_restated_with_loops(features, train):
     method = GreedyHash(**{**OPTIONS, "batch_size": 30, "learning_rate": 0.0}, epochs=1)
-    log = method.fit(train(features[:30]), 8, seed=5)
+    log = method.fit(train(features[:30]), 8, seed=5, session=Session())
     h = method.head(torch.from_numpy(features[:30])).detach().double().numpy()
     # The one batch holds all rows, in the order of the generator that also drew the head.
     generator = torch_generator(5)
@@ -42,7 +43,7 @@ def test_the_head_learns_through_the_sign(features, train, unmoved):
 
 def test_the_loss_falls(clusters, train):
     method = GreedyHash(**OPTIONS, epochs=30)
-    log = method.fit(train(clusters(300, 1)[0]), 16, seed=0)
+    log = method.fit(train(clusters(300, 1)[0]), 16, seed=0, session=Session())
     total = np.sum(list(log.curves.values()), axis=0)
     assert total[-5:].mean() < 0.9 * total[:3].mean()
 
@@ -50,7 +51,10 @@ def test_the_loss_falls(clusters, train):
 def test_the_target_is_the_cosine_of_the_features_as_they_are(features, train):
     """A common shift changes cosines, and so the loss; the head sees centred features and stays as it was."""
     first, shifted = (GreedyHash(**{**OPTIONS, "learning_rate": 0.0}, epochs=1) for _ in range(2))
-    logs = [first.fit(train(features), 8, seed=0), shifted.fit(train(features + 50), 8, seed=0)]
+    logs = [
+        first.fit(train(features), 8, seed=0, session=Session()),
+        shifted.fit(train(features + 50), 8, seed=0, session=Session()),
+    ]
     assert logs[0].curves["penalty"] == pytest.approx(logs[1].curves["penalty"], rel=1e-3)
     assert logs[0].curves["similarity"][0] < 0.9 * logs[1].curves["similarity"][0]
 
@@ -61,5 +65,5 @@ def test_trained_codes_retrieve_better_than_random_projections(gain_over_random_
 
 def test_there_is_no_dropout(features, train):
     method = GreedyHash(**OPTIONS, epochs=0)
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     assert not [module for module in method.head.modules() if isinstance(module, torch.nn.Dropout)]

@@ -7,6 +7,7 @@ import pytest
 
 from hashbench.baselines.itq import ITQ, rotate_to_signs
 from hashbench.errors import HashbenchError
+from hashbench.learning.session import Session
 
 
 def _rotation(b: int, seed: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def test_turned_corners_of_a_square_are_turned_back():
 
 def test_the_curve_is_the_loss_of_the_codes_over_the_iterations(features, train, items):
     method = ITQ(iterations=30)
-    log = method.fit(train(features), 6, seed=4)
+    log = method.fit(train(features), 6, seed=4, session=Session())
     errors = log.curves["quantisation error"]
     assert len(errors) == 30
     assert np.all(np.diff(errors) <= 1e-9)
@@ -84,4 +85,4 @@ def test_the_curve_is_the_loss_of_the_codes_over_the_iterations(features, train,
 
 def test_there_are_no_more_bits_than_components(features, train):
     with pytest.raises(HashbenchError, match="at most 12 here"):
-        ITQ(iterations=1).fit(train(features), 13, seed=0)
+        ITQ(iterations=1).fit(train(features), 13, seed=0, session=Session())

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hashbench.baselines.mls3rduh import MLS3RDUH, diffused, log_cosh_loss, neighbours, reconstructed_similarity
+from hashbench.learning.session import Session
 
 OPTIONS = {
     "cosine_neighbours": 0.06,
@@ -115,13 +116,15 @@ def test_the_head_receives_a_gradient(features, train, unmoved):
 
 
 def test_the_loss_falls(clusters, train):
-    pairs = MLS3RDUH(**OPTIONS, epochs=40).fit(train(clusters(300, 1)[0]), 16, seed=0).curves["pairs"]
+    pairs = (
+        MLS3RDUH(**OPTIONS, epochs=40).fit(train(clusters(300, 1)[0]), 16, seed=0, session=Session()).curves["pairs"]
+    )
     assert pairs[-1] < 0.7 * pairs[0]
 
 
 def test_there_is_no_dropout_and_the_code_is_the_sign(features, train, items):
     method = MLS3RDUH(**OPTIONS, epochs=1)
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     assert not [module for module in method.head.modules() if isinstance(module, torch.nn.Dropout)]
     with torch.no_grad():
         assert np.array_equal(method.encode(items(features)), (method.head(torch.from_numpy(features)) >= 0).numpy())

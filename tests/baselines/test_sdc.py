@@ -9,6 +9,7 @@ from scipy.stats import beta
 from torch import Tensor, nn
 
 from hashbench.baselines.sdc import SDC, calibrated_similarities, calibration_loss
+from hashbench.learning.session import Session
 from hashbench.types import ItemView, TrainView
 
 
@@ -66,14 +67,14 @@ def train() -> TrainView:
 
 
 def test_it_learns(train: TrainView) -> None:
-    log = SDC(**HYPERPARAMETERS).fit(train, 8, seed=1)
+    log = SDC(**HYPERPARAMETERS).fit(train, 8, seed=1, session=Session())
     assert log.curves["calibration"][-1] < log.curves["calibration"][0]
     assert log.curves["quantisation"][-1] < log.curves["quantisation"][0]
 
 
 def test_batch_norm_encodes_with_its_running_statistics(train: TrainView) -> None:
     method = SDC(**HYPERPARAMETERS)
-    method.fit(train, 8, seed=1)
+    method.fit(train, 8, seed=1, session=Session())
     norm = next(module for module in method.head if isinstance(module, nn.BatchNorm1d))
     assert not norm.training
     before = norm.running_mean.clone()

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from hashbench.baselines.sgh import SGH, LinearDecoder
-from hashbench.methods.binarize import binary_neuron
+from hashbench.learning.binarize import binary_neuron
+from hashbench.learning.session import Session
 from hashbench.seeding import torch_generator
 
 OPTIONS = {"alpha": 1e-3, "beta": 1e-3, "learning_rate": 1e-2, "batch_size": 100}
@@ -29,7 +30,7 @@ def _one_batch(features, train, alpha, beta):
     """The curves of one batch of all rows, and the state that it met."""
     n = len(features)
     method = SGH(**{**OPTIONS, "alpha": alpha, "beta": beta, "learning_rate": 0.0, "batch_size": n}, epochs=1)
-    log = method.fit(train(features), 5, seed=3)
+    log = method.fit(train(features), 5, seed=3, session=Session())
     generator = torch_generator(3)
     method.network(12, 5, generator)
     x = method.head[0](torch.from_numpy(features))
@@ -78,7 +79,11 @@ def test_the_encoder_receives_a_gradient(features, train, unmoved):
 
 
 def test_the_reconstruction_improves(clusters, train):
-    reconstruction = SGH(**OPTIONS, epochs=60).fit(train(clusters(300, 1)[0]), 16, seed=0).curves["reconstruction"]
+    reconstruction = (
+        SGH(**OPTIONS, epochs=60)
+        .fit(train(clusters(300, 1)[0]), 16, seed=0, session=Session())
+        .curves["reconstruction"]
+    )
     assert reconstruction[-1] < 0.6 * reconstruction[0]
 
 

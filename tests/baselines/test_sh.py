@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench.baselines.sh import SH, lowest_modes
+from hashbench.learning.session import Session
 
 
 def test_a_long_side_gets_its_higher_modes_before_a_short_side_gets_any():
@@ -26,7 +27,7 @@ def test_modes_are_those_of_smallest_frequency(sides, n_bits):
 @pytest.mark.parametrize("n_bits", [5, 12, 40])
 def test_a_bit_is_the_sign_of_the_product_of_sines_on_the_train_box(features, train, items, n_bits):
     method = SH()
-    method.fit(train(features), n_bits, seed=0)
+    method.fit(train(features), n_bits, seed=0, session=Session())
     rows = features.astype(np.float64)
     mean = rows.mean(axis=0)
     vectors = np.linalg.eigh(np.cov(rows.T))[1][:, ::-1][:, : min(n_bits, 12)]
@@ -50,7 +51,7 @@ def test_the_first_mode_cuts_the_longest_axis_in_the_middle_and_the_second_into_
     line = np.zeros((101, 2), dtype=np.float32)
     line[:, 0] = np.linspace(0, 100, 101)
     method = SH()
-    method.fit(train(line), 2, seed=0)
+    method.fit(train(line), 2, seed=0, session=Session())
     probe = np.array([[-30, 0], [10, 0], [40, 0], [60, 0], [90, 0], [110, 0], [130, 0]], dtype=np.float32)
     assert method.encode(items(probe)).astype(int).tolist() == [
         [1, 0],  # outside the box the cosine goes on: 30 below the corner is as 30 above it
@@ -65,7 +66,7 @@ def test_the_first_mode_cuts_the_longest_axis_in_the_middle_and_the_second_into_
 
 def test_box_and_modes_are_those_of_the_train_rows(features, train, items):
     method = SH()
-    method.fit(train(features[:100]), 10, seed=0)
+    method.fit(train(features[:100]), 10, seed=0, session=Session())
     before = {name: value.copy() for name, value in method.state_dict().items()}
     method.encode(items(features * 100))
     assert all(np.array_equal(before[name], value) for name, value in method.state_dict().items())

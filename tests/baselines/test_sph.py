@@ -7,6 +7,7 @@ import pytest
 
 from hashbench.baselines.sph import SpH, balanced_balls, dependence, push
 from hashbench.errors import HashbenchError
+from hashbench.learning.session import Session
 
 
 def _method(**changes):
@@ -61,7 +62,7 @@ def test_dependence_is_the_mean_error_and_the_spread_over_pairs():
 
 def test_a_bit_is_membership_in_a_ball_and_train_codes_are_balanced(features, train, items):
     method = _method()
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     bits = method.encode(items(features))
     assert (bits.sum(axis=0) == 75).all()
     pivots = method.state["pivots"] + method.state["mean"]
@@ -73,7 +74,7 @@ def test_a_bit_is_membership_in_a_ball_and_train_codes_are_balanced(features, tr
 
 
 def test_the_fit_ends_when_both_tolerances_hold(features, train):
-    log = _method(iterations=500).fit(train(features), 4, seed=0)
+    log = _method(iterations=500).fit(train(features), 4, seed=0, session=Session())
     errors, spreads = log.curves["overlap error"], log.curves["overlap spread"]
     within = [error <= 0.1 and spread <= 0.15 for error, spread in zip(errors, spreads, strict=True)]
     assert within == [False] * (len(errors) - 1) + [True]
@@ -81,20 +82,22 @@ def test_the_fit_ends_when_both_tolerances_hold(features, train):
 
 
 def test_the_fit_ends_at_the_cap_and_says_so(features, train):
-    log = _method(iterations=3, mean_tolerance=0.0, std_tolerance=0.0).fit(train(features), 8, seed=0)
+    log = _method(iterations=3, mean_tolerance=0.0, std_tolerance=0.0).fit(
+        train(features), 8, seed=0, session=Session()
+    )
     assert len(log.curves["overlap error"]) == 3
     assert log.remarks == ("did not converge in 3 rounds of at most 3",)
 
 
 def test_pushing_lowers_the_dependence(features, train):
-    log = _method(mean_tolerance=0.0).fit(train(features), 16, seed=0)
+    log = _method(mean_tolerance=0.0).fit(train(features), 16, seed=0, session=Session())
     errors = log.curves["overlap error"]
     assert errors[-1] < 0.6 * errors[0]
 
 
 def test_one_bit_and_too_few_rows(features, train, items):
     method = _method()
-    method.fit(train(features), 1, seed=0)
+    method.fit(train(features), 1, seed=0, session=Session())
     assert method.encode(items(features)).sum() == 75
     with pytest.raises(HashbenchError, match="mean of 5 train rows, and there are 4"):
-        _method().fit(train(features[:4]), 8, seed=0)
+        _method().fit(train(features[:4]), 8, seed=0, session=Session())

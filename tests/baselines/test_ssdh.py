@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hashbench.baselines.ssdh import SSDH, pseudo_labels, structure_loss
+from hashbench.learning.session import Session
 
 OPTIONS = {"alpha": 2.0, "beta": 2.0, "learning_rate": 1e-3, "adam_epsilon": 1e-8, "batch_size": 24}
 
@@ -76,21 +77,21 @@ def test_a_large_epsilon_makes_small_steps(features, train):
         heads = []
         for epochs in (0, 1):
             method = SSDH(**{**OPTIONS, "adam_epsilon": epsilon}, epochs=epochs)
-            method.fit(train(features), 8, seed=0)
+            method.fit(train(features), 8, seed=0, session=Session())
             heads.append(method.head[1].weight.detach())
         moves.append(float((heads[1] - heads[0]).abs().max()))
     assert moves[1] < 0.1 * moves[0]
 
 
 def test_the_loss_falls_and_the_log_tells_how_many_pairs_count(clusters, train):
-    log = SSDH(**OPTIONS, epochs=20).fit(train(clusters(300, 1)[0]), 16, seed=0)
+    log = SSDH(**OPTIONS, epochs=20).fit(train(clusters(300, 1)[0]), 16, seed=0, session=Session())
     assert np.mean(log.curves["pairs"][-3:]) < 0.7 * log.curves["pairs"][0]
     assert "of the pairs are labelled similar" in log.remarks[0]
 
 
 def test_there_is_no_dropout_and_the_code_is_the_sign(features, train, items):
     method = SSDH(**OPTIONS, epochs=1)
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     assert not [module for module in method.head.modules() if isinstance(module, torch.nn.Dropout)]
     with torch.no_grad():
         assert np.array_equal(method.encode(items(features)), (method.head(torch.from_numpy(features)) >= 0).numpy())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hashbench.baselines.tbh import TBH, code_graph, critic_loss, normalised, reverse_gradient
+from hashbench.learning.session import Session
 
 OPTIONS = {"hidden": 32, "bottleneck": 16, "exponent": 1.4, "learning_rate": 3e-3, "batch_size": 32}
 
@@ -81,7 +82,7 @@ def test_one_loss_gives_the_gradients_of_actor_and_critic():
 def test_the_reconstruction_is_a_sum_over_batch_and_dimensions(clusters, train):
     """A decoder that knew only the mean would lose half the number of entries of a batch: they have unit scale."""
     rows = clusters(320, 1)[0]
-    log = TBH(**OPTIONS, epochs=60).fit(train(rows), 16, seed=0)
+    log = TBH(**OPTIONS, epochs=60).fit(train(rows), 16, seed=0, session=Session())
     entries = 32 * rows.shape[1]
     assert 0.2 * entries < log.curves["reconstruction"][-1] < 0.46 * entries
     assert log.curves["reconstruction"][0] > 0.5 * entries
@@ -93,7 +94,7 @@ def test_every_layer_of_the_encoder_receives_a_gradient(features, train, unmoved
 
 def test_decoder_and_critics_are_not_part_of_the_method_that_is_kept(features, train):
     method = TBH(**OPTIONS, epochs=1)
-    method.fit(train(features), 8, seed=0)
+    method.fit(train(features), 8, seed=0, session=Session())
     sizes = {name: value.shape for name, value in method.state_dict().items() if name.endswith("weight")}
     assert sizes == {"1.weight": (32, 12), "3.weight": (8, 32)}
     assert not [module for module in method.head.modules() if isinstance(module, nn.Dropout)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import threading
@@ -19,6 +20,8 @@ from PIL import Image
 from hashbench.data import fetch
 from hashbench.data.base import Dataset, Source
 from hashbench.data.fetch import FileSpec
+
+from .publishers import CIFAR_BATCHES, IMAGENET_IMAGES, NUS_NAMES, put, python2_batch
 
 
 @dataclass
@@ -188,3 +191,39 @@ def labelled() -> Callable[..., Dataset]:
         return Dataset("made", "Made", labels, names, fold, images, files)
 
     return build
+
+
+@pytest.fixture
+def publish(server, monkeypatch):
+    """Puts a data set's files on the server and points its FILES there; sizes and checksums are those of the files."""
+
+    def put(module, contents: list[bytes], **habits: object) -> None:
+        specs = []
+        for spec, content in zip(module.FILES, contents, strict=True):
+            url = server.add(spec.name, content, **{k: list(v) for k, v in habits.items()})
+            md5 = hashlib.md5(content).hexdigest()
+            specs.append(dataclasses.replace(spec, urls=(url,), size=len(content), md5=md5, sha256=None))
+        monkeypatch.setattr(module, "FILES", tuple(specs))
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def cifar():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 3072), dtype=np.uint8)
+    batches = {
+        name: python2_batch(pixels[part * 10 :][:10], list(range(10)), [b"img_%d.png" % n for n in range(10)])
+        for part, name in enumerate(CIFAR_BATCHES)
+    }
+    return pixels, {**batches, "batches.meta": b"unread", "readme.html": b"unread"}
+
+
+@pytest.fixture
+def nus_images(source, jpeg):
+    files = {"Flickr/" + name.replace("\\", "/"): jpeg(n, 20 + n) for n, name in enumerate(NUS_NAMES)}
+    put(source.folders[0] / "nuswide", files)
+
+
+@pytest.fixture
+def imagenet_images(source, jpeg):
+    put(source.folders[0] / "imagenet100", {name: jpeg(len(name), len(name)) for name in IMAGENET_IMAGES})

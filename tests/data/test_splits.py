@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.commands.splits import diff
+from hashbench.artefacts.split import write_split
+from hashbench.commands import splits
 from hashbench.data.base import one_hot
 from hashbench.data.lists import published
 from hashbench.data.splits import PROTOCOLS, Protocol, diff_splits, protocol
 from hashbench.errors import HashbenchError
-from hashbench.store import write_split
 
 
 @pytest.fixture(scope="module")
@@ -314,12 +316,16 @@ def test_the_command_compares_split_files(balanced, tmp_path, capsys):
     for seed in (0, 1):
         paths.append(tmp_path / f"{seed}.safetensors")
         write_split(paths[-1], protocol("cifar10_1000_5000_54000")(balanced, seed))
-    diff(str(paths[0]), str(paths[0]))
+    compare(paths[0], paths[0])
     assert "equal: same rows, same order, same labels" in capsys.readouterr().out
-    diff(str(paths[0]), str(paths[1]))
+    compare(paths[0], paths[1])
     out = capsys.readouterr().out
     assert "a: cifar10_1000_5000_54000, digest" in out
     assert "only in a" in out
     assert "labels: equal" in out
     with pytest.raises(HashbenchError, match=r"nowhere\.safetensors"):
-        diff(str(paths[0]), str(tmp_path / "nowhere.safetensors"))
+        compare(paths[0], tmp_path / "nowhere.safetensors")
+
+
+def compare(a, b):
+    splits.run(argparse.Namespace(action="diff", a=a, b=b))

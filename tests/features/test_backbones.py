@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from hashbench.errors import HashbenchError
 from hashbench.features.backbones import Backbone, load_backbone, new_network, prepare, published_weights
 from hashbench.features.specs import BackboneSpec, PublishedWeights
+from hashbench.features.weights import tensors_digest
 
 LITE0_SHA = "2b4a5f7e9a1870e2c41efd811c5b04f7e5843b32900a338e3f181204a324f9c6"
 
@@ -135,6 +136,37 @@ def test_weights_with_another_checksum_are_turned_down(tmp_path, monkeypatch, vi
         published_weights(PublishedWeights(file=path.name, sha256="0" * 64))
 
 
+def test_the_same_tensors_under_another_header_are_the_same_weights(tmp_path, monkeypatch, vit_block, save_network):
+    path, sha = save_network(_spec(vit_block))
+    digest, state = tensors_digest(path), load_file(path)
+    monkeypatch.setenv("HASHBENCH_WEIGHTS", str(tmp_path))
+    save_file(dict(reversed(state.items())), path, {"format": "pt"})
+    with pytest.raises(HashbenchError, match=f"not {sha} as params.yaml says"):
+        published_weights(PublishedWeights(file=path.name, sha256=sha))
+    wanted = PublishedWeights(file=path.name, sha256=sha, tensors_sha256=digest)
+    assert published_weights(wanted) == path
+    for name, changed in (("norm.weight", state["norm.weight"] + 1), ("norm.weight", state["norm.weight"].double())):
+        save_file({**state, name: changed}, path)
+        with pytest.raises(HashbenchError, match=f"not {sha} as params.yaml says"):
+            published_weights(wanted)
+    save_file({name.replace("norm.weight", "norm.scale"): values for name, values in state.items()}, path)
+    with pytest.raises(HashbenchError, match=f"that of the tensors {digest}"):
+        published_weights(PublishedWeights(file=path.name, tensors_sha256=digest))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\2\0\0\0\0\0\0\0[]", b'\x07\0\0\0\0\0\0\0{"a":1}'])
+def test_what_is_no_safetensors_file_has_no_digest(tmp_path, content):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(HashbenchError, match=r"a\.safetensors cannot be read as safetensors"):
+        tensors_digest(tmp_path / "a.safetensors")
+
+
+def test_without_a_revision_the_newest_file_is_the_address():
+    assert PublishedWeights(file="a.safetensors").url is None
+    newest = PublishedWeights(file="a.safetensors", hub="timm/x")
+    assert newest.url == "https://huggingface.co/timm/x/resolve/main/model.safetensors"
+
+
 def test_missing_weights_are_named_with_the_folders_to_put_them_in(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHBENCH_WEIGHTS", str(tmp_path / "lab"))
     monkeypatch.chdir(tmp_path)
@@ -222,7 +254,8 @@ def test_a_backbone_that_cannot_be_built_is_named(vit_block, changes, sentence):
     [
         ({"pool": "max"}, r"backbones\.small\.pool: input should be 'avg', 'cls' or 'pre_logits'"),
         ({"weights": {"file": "net.pth"}}, "read from .safetensors files alone"),
-        ({"weights": {"file": "n.safetensors", "hub": "timm/x"}}, "hub and revision .* go together"),
+        ({"weights": {"file": "n.safetensors", "revision": "b" * 40}}, "revision is that of a hub repository"),
+        ({"weights": {"file": "n.safetensors", "hub": "https://x"}}, "hub: string should match"),
         ({"weights": {"file": "n.safetensors", "hub": "timm/x", "revision": "main"}}, "revision: string should match"),
         ({"arguments": {"checkpoint_path": "evil.pth"}}, "must not hold 'checkpoint_path'"),
         ({"std": [0.5, 0, 0.5]}, r"std\.1: input should be greater than 0"),

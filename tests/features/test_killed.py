@@ -25,7 +25,7 @@ import numpy as np, torch
 from hashbench.features import extract as module
 from hashbench.features.backbones import Backbone, new_network
 from hashbench.features.specs import Augmentation, BackboneSpec
-from hashbench.stages.features import write_blocks
+from hashbench.artefacts.features import missing_arrays, write_blocks
 
 torch.set_num_threads(1)
 module.BLOCK, module._BATCH = {BLOCK}, {{"cpu": {BATCH}}}
@@ -47,8 +47,13 @@ def extract(folder):
         return module.extract_views(network, read, rows, recipe, {N_VIEWS}, 7, start)
     def pooled(start):
         return module.extract(network, read, rows, start)
-    write_blocks(folder, ("views", "view_tokens"), {N_VIEWS} * len(rows), {{"what": "views"}}, network, views)
-    write_blocks(folder, ("pooled",), len(rows), {{"what": "rows"}}, network, pooled)
+    for names, n, what, blocks in ((("views", "view_tokens"), {N_VIEWS} * len(rows), "views", views),
+                                   (("pooled",), len(rows), "rows", pooled)):
+        missing = missing_arrays(folder, names, {{"what": what}})
+        if missing:
+            shapes = module.feature_shapes(network)
+            arrays = lambda start: (block.arrays for block in blocks(start))
+            write_blocks(folder, {{name: shapes[name] for name in missing}}, n, {{"what": what}}, arrays)
 
 for line in sys.stdin:
     child = os.fork()

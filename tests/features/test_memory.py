@@ -19,9 +19,8 @@ from hashbench.features.backbones import Backbone, new_network
 from hashbench.features.extract import extract
 from hashbench.features.specs import BackboneSpec
 from hashbench.methods.base import Method
-from hashbench.stages.features import write_blocks
-from hashbench.stages.fit import encode
-from hashbench.stages.provide import Features
+from hashbench.artefacts.features import Features, write_blocks
+from hashbench.fitting import encode
 from hashbench.types import Split, TrainView
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
@@ -43,12 +42,13 @@ def extraction():
     network, n = Backbone(new_network(spec), spec), 1200
     images = mapped("images.npy", (n, 400, 400, 3), np.uint8)
     def blocks(start):
-        return extract(network, lambda rows: images[rows], np.arange(n), start)
+        return (block.arrays for block in extract(network, lambda rows: images[rows], np.arange(n), start))
     def work():
-        write_blocks(folder, ("pooled",), n, {}, network, blocks)
+        write_blocks(folder, {"pooled": (16,)}, n, {}, blocks)
     return images.nbytes, work
 
 class Signs:
+    title = "Signs"
     def encode(self, items):
         return np.asarray(items.pooled[:, :16]) > 0
 
@@ -57,7 +57,7 @@ def encoding():
     pooled = mapped("pooled.npy", (len(rows), 1024), np.float32)
     split = Split("large", rows[:2100], rows[2100:], rows[2100:12600], np.ones((len(rows), 1), np.bool_))
     features = Features(split, TrainView(split.train), pooled, pooled, None, None)
-    return pooled.nbytes, lambda: encode(Signs(), features, split.database)
+    return pooled.nbytes, lambda: encode(Signs(), features, split.database, 16)
 
 size, work = {"extraction": extraction, "encoding": encoding}[what]()
 before = peak = anonymous()

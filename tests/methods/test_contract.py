@@ -1,4 +1,4 @@
-"""What every method must do, run over every method there is.
+"""What every method must do, run over every method there is, and over the worked example of docs/adding.md.
 
 Hyperparameters are those of params.yaml, with training cut short. A new file in baselines/ is found by itself; it
 fails here until params.yaml has a block for it.
@@ -14,6 +14,8 @@ import itertools
 import json
 import os
 import random
+import re
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,13 +23,16 @@ import numpy as np
 import pytest
 import yaml
 
-from hashbench import store
+from hashbench.artefacts import store
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.split import read_split, write_split
 from hashbench.errors import HashbenchError
-from hashbench.methods.base import Method, Paper
-from hashbench.methods.networks import HeadMethod, fit_side_by_side
+from hashbench.fitting import fit_cells
+from hashbench.learning.networks import HeadMethod, fit_side_by_side
+from hashbench.learning.session import Session, Stopped
+from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method
-from hashbench.methods.session import Session, Stopped, in_session
-from hashbench.types import Array, FitLog, ItemView, TrainView
+from hashbench.types import Array, FitLog, ItemView, Paper, Split, TrainView
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = Path(os.environ.get("HASHBENCH_PARAMS", ROOT / "params.yaml"))
@@ -45,12 +50,22 @@ def _defines_a_method(path: Path) -> bool:
     return any(ast.unparse(statement.target) == "title" and statement.value is not None for statement in named)
 
 
+def _blocks_of_the_docs(language: str) -> list[str]:
+    page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+_FOLDER = tempfile.TemporaryDirectory()
+EXAMPLE = Path(_FOLDER.name) / "median_lsh.py"
+EXAMPLE.write_text(_blocks_of_the_docs("python")[0], encoding="utf-8")
+EXAMPLE_BLOCK = yaml.safe_load(_blocks_of_the_docs("yaml")[0])["methods"][EXAMPLE.stem]
+
 CODE = [
     path.relative_to(ROOT).as_posix()
     for folder in ("baselines", "src/hashbench/methods")
     for path in sorted((ROOT / folder).glob("*.py"))
     if folder == "baselines" or _defines_a_method(path)
-]
+] + [str(EXAMPLE)]
 
 
 @pytest.fixture(scope="module", params=CODE, ids=[Path(code).stem for code in CODE])
@@ -58,16 +73,12 @@ def code(request) -> str:
     return request.param
 
 
-@pytest.fixture
-def name(code) -> str:
-    return Path(code).stem
-
-
 @lru_cache
 def _hyperparameters(code: str) -> dict:
     blocks = [block for block in yaml.safe_load(PARAMS.read_text())["methods"].values() if block["code"] == code]
+    blocks += [EXAMPLE_BLOCK] if code == str(EXAMPLE) else []
     assert blocks, f"{code} has no block under `methods` in {PARAMS.name}"
-    values = {key: entry["value"] for key, entry in blocks[0].items() if key != "code"}
+    values = {key: entry["value"] for key, entry in blocks[0].items() if isinstance(entry, dict)}
     caps = {"epochs": 2, "iterations": 3, "batch_size": BATCH_SIZE}
     for key, value in values.items():
         cap = next((cap for ending, cap in caps.items() if key.endswith(ending)), None)
@@ -120,7 +131,7 @@ def rows_of(items: ItemView, rows: Array) -> ItemView:
 @lru_cache
 def fitted(code: str, n_bits: int = 16, seed: int = 11) -> tuple[Method, FitLog]:
     method = new_method(code)
-    return method, method.fit(train_view(), n_bits, seed)
+    return method, method.fit(train_view(), n_bits, seed, Session())
 
 
 def arrays_needed(code: str) -> list[str]:
@@ -149,17 +160,70 @@ def test_hyperparameters_are_keywords_without_defaults_and_all_stand_in_params(c
 
 
 def test_it_cannot_see_labels(code):
-    assert list(inspect.signature(load_method(code).fit).parameters) == ["self", "train", "n_bits", "seed"]
+    assert list(inspect.signature(load_method(code).fit).parameters) == ["self", "train", "n_bits", "seed", "session"]
     assert list(inspect.signature(load_method(code).encode).parameters) == ["self", "items"]
     fields = {field.name for view in (TrainView, ItemView) for field in dataclasses.fields(view)}
     assert not [field for field in fields if "label" in field or "class" in field or "target" in field]
 
 
+@dataclasses.dataclass(frozen=True)
+class InRun:
+    """What a cell is fitted on and encodes: the train rows, which are the database too, and 40 queries."""
+
+    split: Split
+    train: TrainView
+    arrays: dict[str, Array]
+
+    def items(self, rows: Array) -> ItemView:
+        return ItemView(rows, **{field: self.arrays[field][rows] for field in _ITEM_FIELDS})
+
+
+def codes_by_labels(method_of, folder: Path) -> list[bytes]:
+    """The codes of a run in an empty folder, of one beside the labels that a run leaves, of one with them permuted."""
+    train, queries, rows = features(N_TRAIN, 0), features(40, 1), np.arange(N_TRAIN + 40)
+    arrays = {field: np.concatenate([train[field], queries[field]]) for field in _ITEM_FIELDS}
+    labels = np.eye(5, dtype=np.bool_)[np.random.default_rng(4).integers(5, size=len(rows))]
+    found = []
+    for name, shown in {"empty": labels, "labelled": labels, "permuted": labels[::-1]}.items():
+        split = Split("contract", rows[N_TRAIN:], rows[:N_TRAIN], rows[:N_TRAIN], shown)
+        (folder / name).mkdir()
+        if name != "empty":
+            write_split(Layout("quick", root=folder / name).split("digits"), split)
+        method, view = method_of(), TrainView(rows[:N_TRAIN], **train)
+        with contextlib.chdir(folder / name):
+            (fitted,) = fit_cells([method], InRun(split, view, arrays), [16], [11], Session())
+        found.append(b"".join(codes.packed.tobytes() for codes in fitted.codes.values()))
+    return found
+
+
+def test_labels_in_reach_change_nothing(code, tmp_path):
+    assert len(set(codes_by_labels(lambda: new_method(code), tmp_path))) == 1
+
+
+def split_on_disk() -> Split:
+    return read_split(Layout("quick").split("digits"))
+
+
+def split_in_memory() -> Split:
+    return next(each.frame.f_locals["features"].split for each in inspect.stack() if "features" in each.frame.f_locals)
+
+
+@pytest.mark.parametrize("look", [split_on_disk, split_in_memory])
+def test_a_method_that_looks_for_labels_is_noticed(tmp_path, look):
+    class Cheat(load_method(str(EXAMPLE))):
+        def encode(self, items):
+            with contextlib.suppress(HashbenchError):
+                return np.resize(look().labels[items.rows], (len(items), 16))
+            return super().encode(items)
+
+    assert len(set(codes_by_labels(lambda: Cheat(scale=1.0), tmp_path))) > 1
+
+
 @pytest.mark.parametrize("n_bits", [13, 16, 32, 64])
-def test_codes_are_bool_of_the_asked_length(code, name, n_bits):
-    if (name, n_bits) in REFUSED:
-        with pytest.raises(HashbenchError, match=REFUSED[name, n_bits]):
-            new_method(code).fit(train_view(), n_bits, 11)
+def test_codes_are_bool_of_the_asked_length(code, n_bits):
+    if reason := REFUSED.get((Path(code).stem, n_bits)):
+        with pytest.raises(HashbenchError, match=reason):
+            new_method(code).fit(train_view(), n_bits, 11, Session())
         return
     bits = fitted(code, n_bits)[0].encode(item_view())
     assert bits.shape == (37, n_bits)
@@ -171,7 +235,7 @@ def test_codes_are_bool_of_the_asked_length(code, name, n_bits):
 @pytest.mark.parametrize("n_bits", [0, -8, 16.0])
 def test_a_wrong_number_of_bits_is_refused(code, n_bits):
     with pytest.raises(HashbenchError, match=r"bits must be a whole number of at least 1"):
-        new_method(code).fit(train_view(), n_bits, 0)
+        new_method(code).fit(train_view(), n_bits, 0, Session())
 
 
 def test_same_seed_same_bits_whatever_the_global_generators_do(code):
@@ -180,32 +244,33 @@ def test_same_seed_same_bits_whatever_the_global_generators_do(code):
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002
     torch.manual_seed(1)
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-    method = new_method(code)
-    method.fit(train_view(), 16, 11)
+
+    def states():
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before, method = states(), new_method(code)
+    method.fit(train_view(), 16, 11, Session())
     bits = method.encode(item_view())
-    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-    assert before == after
+    assert states() == before
     assert np.array_equal(bits, fitted(code)[0].encode(item_view()))
 
 
-def test_another_seed_gives_other_bits_where_anything_is_drawn(code, name):
+def test_another_seed_gives_other_bits_where_anything_is_drawn(code):
     same = np.array_equal(fitted(code, 16, 11)[0].encode(item_view()), fitted(code, 16, 12)[0].encode(item_view()))
-    assert same == (name in DETERMINISTIC)
+    assert same == (Path(code).stem in DETERMINISTIC)
 
 
 def test_a_second_fit_leaves_nothing_of_the_first(code):
     method = new_method(code)
-    method.fit(train_view(seed=5), 32, 3)
-    method.fit(train_view(), 16, 11)
+    method.fit(train_view(seed=5), 32, 3, session=Session())
+    method.fit(train_view(), 16, 11, Session())
     assert np.array_equal(method.encode(item_view()), fitted(code)[0].encode(item_view()))
 
 
 def test_only_what_it_needs_is_read_and_row_numbers_mean_nothing(code):
-    needs = load_method(code).needs
+    needs, method = load_method(code).needs, new_method(code)
     given = {field: value for field, value in features(N_TRAIN, 0).items() if field in needs}
-    method = new_method(code)
-    method.fit(TrainView(np.arange(N_TRAIN)[::-1] + 1000, **given), 16, 11)
+    method.fit(TrainView(np.arange(N_TRAIN)[::-1] + 1000, **given), 16, 11, Session())
     items = item_view(**{field: None for field in _ITEM_FIELDS if field not in needs})
     assert np.array_equal(method.encode(items), fitted(code)[0].encode(item_view()))
 
@@ -214,7 +279,7 @@ def test_inputs_stay_as_they_were(code):
     train, items = features(N_TRAIN, 0), features(37, 1)
     before = [{field: value.copy() for field, value in arrays.items()} for arrays in (train, items)]
     method = new_method(code)
-    method.fit(TrainView(np.arange(N_TRAIN), **train), 16, 11)
+    method.fit(TrainView(np.arange(N_TRAIN), **train), 16, 11, Session())
     method.encode(ItemView(np.arange(37), **{field: items[field] for field in _ITEM_FIELDS}))
     for arrays, copies in zip((train, items), before, strict=True):
         assert all(np.array_equal(arrays[field], copies[field]) for field in arrays)
@@ -247,8 +312,7 @@ def test_the_log_can_be_kept_as_json(code):
 
 
 def test_one_row_more_than_a_batch(code):
-    method = new_method(code)
-    method.fit(train_view(BATCH_SIZE + 1), 8, 0)
+    (method := new_method(code)).fit(train_view(BATCH_SIZE + 1), 8, 0, Session())
     assert method.encode(item_view()).shape == (37, 8)
 
 
@@ -257,7 +321,7 @@ def test_a_constant_feature_does_no_harm(code):
     for field in ("pooled", "token_mean", "views", "view_tokens"):
         constant[field][..., 3] = 2
     method = new_method(code)
-    log = method.fit(TrainView(np.arange(N_TRAIN), **constant), 16, 0)
+    log = method.fit(TrainView(np.arange(N_TRAIN), **constant), 16, 0, Session())
     assert all(np.isfinite(values).all() for values in log.curves.values())
     assert len(np.unique(method.encode(item_view()), axis=0)) > 1
 
@@ -270,7 +334,7 @@ def test_equal_rows_are_hashed_alike_or_refused(code):
         equal[field][:] = equal[field][0, 0]
     method = new_method(code)
     try:
-        method.fit(TrainView(np.arange(40), **equal), 8, 0)
+        method.fit(TrainView(np.arange(40), **equal), 8, 0, Session())
     except HashbenchError:
         return
     items = ItemView(np.arange(40), **{field: equal[field] for field in _ITEM_FIELDS})
@@ -283,7 +347,7 @@ def test_values_that_are_not_finite_are_refused(code):
             spoilt = features(N_TRAIN, 0)[field]
             spoilt.reshape(-1)[-7] = bad
             with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
-                new_method(code).fit(train_view(**{field: spoilt}), 16, 0)
+                new_method(code).fit(train_view(**{field: spoilt}), 16, 0, Session())
             if field in _ITEM_FIELDS:
                 with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
                     fitted(code)[0].encode(item_view(N_TRAIN, **{field: spoilt}))
@@ -292,7 +356,7 @@ def test_values_that_are_not_finite_are_refused(code):
 def test_what_it_needs_and_does_not_get_is_named(code):
     for field in arrays_needed(code):
         with pytest.raises(HashbenchError, match=f"provides no {field}"):
-            new_method(code).fit(train_view(**{field: None}), 16, 0)
+            new_method(code).fit(train_view(**{field: None}), 16, 0, Session())
 
 
 TRAINED = [code for code in CODE if issubclass(load_method(code), HeadMethod)]
@@ -302,7 +366,7 @@ SIDE_BY_SIDE = ((16, 11), (16, 12), (32, 11))
 @pytest.mark.parametrize("trained", TRAINED)
 def test_fitted_side_by_side_it_learns_the_same(trained):
     methods = [new_method(trained) for _ in SIDE_BY_SIDE]
-    logs = fit_side_by_side(methods, train_view(), *zip(*SIDE_BY_SIDE, strict=True))
+    logs = fit_side_by_side(methods, train_view(), *zip(*SIDE_BY_SIDE, strict=True), Session())
     for method, log, cell in zip(methods, logs, SIDE_BY_SIDE, strict=True):
         alone, alone_log = fitted(trained, *cell)
         assert log.remarks == alone_log.remarks
@@ -315,14 +379,11 @@ def test_fitted_side_by_side_it_learns_the_same(trained):
 @pytest.mark.parametrize("trained", TRAINED)
 def test_stopped_and_taken_up_it_gives_the_same_bits(trained, n_steps):
     checkpoint, steps = InMemory(), itertools.count(1)
-    with (
-        in_session(Session(checkpoint=checkpoint, stopping=lambda: next(steps) == n_steps)),
-        contextlib.suppress(Stopped),  # a method of large batches has fewer steps
-    ):
-        new_method(trained).fit(train_view(), 16, 11)
+    session = Session(checkpoint=checkpoint, stopping=lambda: next(steps) == n_steps)
+    with contextlib.suppress(Stopped):  # a method of large batches has fewer steps
+        new_method(trained).fit(train_view(), 16, 11, session)
     method = new_method(trained)
-    with in_session(Session(checkpoint=checkpoint)):
-        log = method.fit(train_view(), 16, 11)
+    log = method.fit(train_view(), 16, 11, Session(checkpoint=checkpoint))
     assert log == fitted(trained)[1]
     assert np.array_equal(method.encode(item_view()), fitted(trained)[0].encode(item_view()))
     for name, value in method.state_dict().items():
@@ -330,8 +391,6 @@ def test_stopped_and_taken_up_it_gives_the_same_bits(trained, n_steps):
 
 
 class InMemory:
-    """A checkpoint in memory."""
-
     kept = None
 
     def read(self):

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.binarize import straight_through_sign
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.session import Session
+from hashbench.learning.sorting import SORTERS, softsort
 from hashbench.methods.nsh import NSH, code_similarities, sorted_nce, sorted_similarities
-from hashbench.methods.sorting import SORTERS, softsort
 from hashbench.types import TrainView
 
 
@@ -116,8 +117,8 @@ def test_it_learns_and_moves_the_hash_head() -> None:
     views = (pooled + 0.3 * rng.normal(size=(3, 60, 12))).astype(np.float32)
     train = TrainView(np.arange(60), pooled=pooled, views=views)
     method, untrained = NSH(**HYPERPARAMETERS), NSH(**{**HYPERPARAMETERS, "epochs": 0})
-    log = method.fit(train, 8, seed=1)
-    untrained.fit(train, 8, seed=1)
+    log = method.fit(train, 8, seed=1, session=Session())
+    untrained.fit(train, 8, seed=1, session=Session())
     assert log.curves["sorted_nce"][-1] < log.curves["sorted_nce"][0]
     for name in ("1.weight", "3.weight"):
         assert not np.allclose(method.state_dict()[name], untrained.state_dict()[name])

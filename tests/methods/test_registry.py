@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.registry import code_files, load_method
+from hashbench.methods.registry import file_of, load_method, module_of, own_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SHALLOW = ("lsh", "pcah", "sh", "itq", "sph", "agh1", "agh2", "dsh")
 
 METHOD = """
-from hashbench.methods.base import Paper
-from hashbench.methods.shallow import ShallowMethod
+from hashbench.types import Paper
+from hashbench.learning.shallow import ShallowMethod
 
 class Mine(ShallowMethod):
     title = "Mine"
@@ -68,6 +68,7 @@ def test_imported_and_abstract_classes_are_not_counted(tmp_path):
         ("hashbench.baselines.lsh:Nothing", r"module hashbench\.baselines\.lsh has no class Nothing"),
         ("hashbench.types:Split", r"not a Method, it lacks title"),
         ("hashbench.types:Array", r"not a Method"),
+        (":Class", r"method code :Class: cannot import"),
     ],
 )
 def test_what_is_no_method_is_refused_in_one_sentence(code, sentence):
@@ -92,7 +93,34 @@ def test_a_half_written_method_is_told_what_it_lacks(tmp_path):
         load_method(_write(tmp_path, text))
 
 
-def test_the_code_that_decides_a_result_is_the_file_and_what_it_imports_of_methods():
-    names = [path.name for path in code_files(load_method("baselines/agh2.py"))]
-    assert names == ["agh2.py", "anchors.py", "base.py", "shallow.py"]
-    assert "anchors.py" not in [path.name for path in code_files(load_method("baselines/itq.py"))]
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("baselines/lsh.py", "hashbench.baselines.lsh"),
+        ("src/hashbench/methods/nsh.py", "hashbench.methods.nsh"),
+        ("elsewhere/mine.py", "elsewhere/mine.py"),
+        ("mine.py", "mine.py"),
+        ("package.module:Class", "package.module"),
+    ],
+)
+def test_where_the_source_of_a_method_is_looked_for(code, module):
+    assert module_of(code) == module
+
+
+def test_the_file_of_a_method_is_found_wherever_the_command_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert file_of("baselines/lsh.py") == ROOT / "baselines" / "lsh.py"
+    assert file_of("src/hashbench/methods/nsh.py") == ROOT / "src" / "hashbench" / "methods" / "nsh.py"
+    assert file_of("baselines/none.py") == Path("baselines/none.py")
+    assert file_of("mine.py") == Path("mine.py")
+    assert file_of("package.module:Class") is None
+    assert {"baselines/lsh.py", "src/hashbench/methods/nsh.py"} <= set(own_files())
+
+
+def test_a_module_that_raises_when_imported_is_told_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_method_module.py").write_text("x = 1\n1 / 0\n")
+    with pytest.raises(HashbenchError) as error:
+        load_method("broken_method_module:Class")
+    assert "method code broken_method_module:Class: importing it raised ZeroDivisionError" in str(error.value)
+    assert f"({tmp_path / 'broken_method_module.py'}, line 2)" in str(error.value)

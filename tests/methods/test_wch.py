@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.session import Session
 from hashbench.methods import wch
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.session import Session, in_session
 from hashbench.methods.wch import WCH, mutual_attention, patch_similarity, patch_weights, weighted_contrastive_loss
 from hashbench.types import Array, ItemView, TrainView
 
@@ -229,7 +229,7 @@ def fitted(request: pytest.FixtureRequest, train: TrainView) -> tuple[Callable[[
         return WCH(**{**HYPERPARAMETERS, "backbone": request.param})
 
     method = new()
-    method.fit(train, 8, seed=3)
+    method.fit(train, 8, seed=3, session=Session())
     return new, method
 
 
@@ -239,7 +239,7 @@ def test_both_sources_of_tokens_learn(fitted, train: TrainView) -> None:
     method = new()
     method.learning_rate, method.epochs = 1e-3, 30
     method._weigh = WCH(**{**HYPERPARAMETERS, "weights": False})._weigh
-    log = method.fit(train, 8, seed=3)
+    log = method.fit(train, 8, seed=3, session=Session())
     assert np.mean(log.curves["loss"][-10:]) < np.mean(log.curves["loss"][:10])
 
 
@@ -262,7 +262,7 @@ def test_codes_do_not_depend_on_the_other_items(fitted, train: TrainView) -> Non
 def test_fine_tuning_trains_the_backbone_and_leaves_the_run_s_own_alone(train: TrainView) -> None:
     method = WCH(**{**HYPERPARAMETERS, "backbone": "finetune"})
     assert method.needs == {"images", "backbone", "token_mean"}
-    method.fit(train, 8, seed=3)
+    method.fit(train, 8, seed=3, session=Session())
     before = TinyBackbone().build().state_dict()["0.weight"].numpy()
     assert not np.allclose(method.state_dict()["backbone.0.weight"], before)
     np.testing.assert_array_equal(train.backbone.build().state_dict()["0.weight"].numpy(), before)
@@ -281,7 +281,7 @@ def test_the_ablations_take_away_attention_and_weights(train: TrainView) -> None
     for attention in (True, False):
         for weights in (True, False):
             method = WCH(**{**HYPERPARAMETERS, "attention": attention, "weights": weights})
-            method.fit(train, 8, seed=3)
+            method.fit(train, 8, seed=3, session=Session())
             states.add(method.state_dict()["1.weight"].tobytes())
     assert len(states) == 4
 
@@ -293,7 +293,9 @@ def test_an_unknown_backbone_option_is_refused() -> None:
 
 def test_fine_tuning_without_a_backbone_is_refused(train: TrainView) -> None:
     with pytest.raises(HashbenchError, match="backbone"):
-        WCH(**{**HYPERPARAMETERS, "backbone": "finetune"}).fit(dataclasses.replace(train, backbone=None), 8, seed=0)
+        WCH(**{**HYPERPARAMETERS, "backbone": "finetune"}).fit(
+            dataclasses.replace(train, backbone=None), 8, seed=0, session=Session()
+        )
 
 
 def plain_step() -> ModuleType:
@@ -313,14 +315,14 @@ def test_twenty_steps_follow_the_plain_re_statement_of_the_published_step(train:
     starts, views, losses = [], [], []
     original = method.training
 
-    def watched(head, train, n_bits, generator):  # type: ignore[no-untyped-def]
-        (training,) = original(head, train, n_bits, generator)
+    def watched(head, train, n_bits, generator, device):  # type: ignore[no-untyped-def]
+        (training,) = original(head, train, n_bits, generator, device)
         starts.append(copy.deepcopy(training.network))
         yield dataclasses.replace(training, draw=lambda batch: views.append(training.draw(batch)) or views[-1])
 
     method.training = watched  # type: ignore[method-assign]
-    with in_session(Session(watch=lambda description, step, terms: losses.append(terms["loss"]))):
-        method.fit(train, 8, seed=3)
+    session = Session(watch=lambda description, step, terms: losses.append(terms["loss"]))
+    method.fit(train, 8, seed=3, session=session)
 
     head, network = starts[0]
     standardised = nn.Sequential(network, head[0])

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashbench.report.build import render_report
-from hashbench.report.bundle import Contest, Gallery, PerClass, ReportBundle
+from hashbench.records import CellSeconds, EvaluationSummary, FitRecord, RunRecord
+from hashbench.report.build import ablation_of, render_ablation, render_report, tables_of
+from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
 from hashbench.report.published import Published
-from hashbench.report.results import Results, key_of
-from hashbench.types import Hyperparameter, RunRecord, Seconds
+from hashbench.report.tables.model import Table
+from hashbench.types import Paper
 
 NAMES = (
     ("alpha", "Alpha"), ("beta", "Beta_2"), ("gamma", "Gamma & Co"), ("delta", "Delta"), ("eps", "Epsilon<b>"),
@@ -26,27 +27,22 @@ NAMES = (
     ("mu", "Mu"), ("nu", "Nu"), ("xi", "Xi"), ("omi", "Omicron"), ("pi", "Pi"), ("rho", "Rho"), ("sigma", "Sigma"),
     ("tau", "Tau"), ("ups", "Upsilon"),
 )  # fmt: skip
-DATASETS = (("toys", "Toys"), ("mosaic", "Toy mosaic"))
+DATASETS = {"toys": "Toys", "mosaic": "Toy mosaic"}
 N_QUERY = 60
 
 
-def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **changes: Any) -> RunRecord:
+def one_record(number: int, dataset: str, bits: int, seed: int, **changes: Any) -> RunRecord:
     """The record of method `number`: the higher the number, the worse it is."""
-    method, title = NAMES[number]
-    rng = np.random.default_rng([number, len(dataset[0]), bits, seed])
+    rng = np.random.default_rng([number, len(dataset), bits, seed])
     quality = 0.75 - 0.025 * number + 0.05 * math.log2(bits / 16) + 0.004 * rng.standard_normal()
     radius = np.arange(bits + 1) / bits
     ranks = [1, 10, 100, 500]
     recall = radius ** (1.2 + quality)
     relevant = np.exp(-(((radius - 0.45 + 0.3 * quality) / 0.12) ** 2))
     other = np.exp(-(((radius - 0.5) / 0.1) ** 2))
-    fields: dict[str, Any] = {
-        "profile": "tiny", "dataset": dataset[0], "dataset_title": dataset[1], "split": "60-200-500",
-        "split_digest": "0123456789ab", "n_query": N_QUERY, "n_database": 500, "n_train": 200, "backbone": "tiny-vit",
-        "backbone_title": "Tiny ViT", "features_digest": "fedcba987654", "method": method, "method_title": title,
-        "bits": bits, "seed": seed, "derived_seed": 17 * seed + number, "k": 100,
-        "denominator": "relevant_in_top_k",
-        "empty": "zero", "map": quality, "map_optimistic": min(quality + 0.1, 1.0), "map_pessimistic": quality - 0.1,
+    evaluation: dict[str, Any] = {
+        "k": 100, "denominator": "relevant_in_top_k", "empty": "zero", "map": quality,
+        "map_optimistic": min(quality + 0.1, 1.0), "map_pessimistic": quality - 0.1,
         "map_ci95": (quality - 0.02, quality + 0.02), "ndcg": quality, "ranks": ranks,
         "precision_at": [quality * (1.1 - 0.08 * i) for i in range(4)], "recall_at": [0.01, 0.1, 0.5, 1.0],
         "radius_precision": (0.1 + (quality - 0.1) * (1 - radius) ** 0.7).tolist(), "radius_recall": recall.tolist(),
@@ -55,24 +51,57 @@ def one_record(number: int, dataset: tuple[str, str], bits: int, seed: int, **ch
         "other_histogram": (other * 9000).astype(int).tolist(),
         "bit_balance": np.clip(0.5 + 0.1 * rng.standard_normal(bits), 0, 1).tolist(), "bit_entropy": [0.97] * bits,
         "bit_correlation": 0.1, "distinct_codes": 480, "largest_bucket": 3,
-        "hyperparameters": {
-            "rate": Hyperparameter(value=0.001, source="paper", note="Section 4"),
-            "layers": Hyperparameter(value=number, source="ours"),
-        },
-        "deviations": ["Views are extracted beforehand."],
-        "curves": {"loss": (3 * np.exp(-np.arange(1, 21) / 5) + 0.2 * number).tolist()} if number % 3 else {},
-        "remarks": [],
-        "seconds": Seconds(fit=0.05 * 1.9 ** ((number * 7) % 12), encode=0.02 + 0.001 * number, evaluate=0.01),
-        "codes_sha256": "ab" * 32, "program_digest": f"{number:012x}", "versions": {"numpy": "2.3.0", "torch": "2.11"},
-        "device": "CPU",
     }  # fmt: skip
-    return RunRecord(**(fields | changes))
+    fit: dict[str, Any] = {
+        "seed": 17 * seed + number, "hyperparameters": {"rate": 0.001, "layers": number}, "split": "0123456789ab",
+        "features": "fedcba987654", "device": "cpu", "precision": "fp32", "processor": "Toy CPU",
+        "versions": {"numpy": "2.3.0", "torch": "2.11"}, "code": f"{number:012x}", "remarks": [],
+        "curves": {"loss": (3 * np.exp(-np.arange(1, 21) / 5) + 0.2 * number).tolist()} if number % 3 else {},
+    }  # fmt: skip
+    fields: dict[str, Any] = {
+        "profile": "tiny", "dataset": dataset, "split": "60-200-500", "split_digest": "0123456789ab",
+        "n_query": N_QUERY, "n_database": 500, "n_train": 200, "backbone": "tiny-vit", "method": NAMES[number][0],
+        "bits": bits, "seed": seed, "codes": "ab" * 32,
+        "fingerprint": f"{number:04x}{len(dataset):02x}{bits:03x}{seed:03x}", "evaluator": "0e0e0e0e0e0e",
+        "made_by": "reproduced",
+    }  # fmt: skip
+    return changed(RunRecord(**fields, fit=FitRecord(**fit), evaluation=EvaluationSummary(**evaluation)), **changes)
+
+
+def changed(run: RunRecord, **changes: Any) -> RunRecord:
+    """The record with other values of some fields, its own or those of its fit and evaluation."""
+    nested = {
+        part: getattr(run, part).model_copy(update=found)
+        for part in ("fit", "evaluation")
+        if (found := {k: v for k, v in changes.items() if k in type(getattr(run, part)).model_fields and k not in _OWN})
+    }
+    own = {name: value for name, value in changes.items() if name in _OWN}
+    assert not changes.keys() - own.keys() - {k for part in nested.values() for k in type(part).model_fields}
+    return run.model_copy(update=own | nested)
+
+
+_OWN = RunRecord.model_fields.keys() - {"fit", "evaluation"}
+
+
+def seconds_of(run: RunRecord) -> CellSeconds:
+    """What a run cost."""
+    number = next(n for n, (method, _) in enumerate(NAMES) if method == run.method)
+    return CellSeconds(fit=0.05 * 1.9 ** ((number * 7) % 12), encode=0.02 + 0.001 * number, evaluate=0.01)
+
+
+def card(number: int) -> MethodCard:
+    """What is said of method `number`; the second and third are under study."""
+    method, title = NAMES[number]
+    url = f"https://example.org/{method}"
+    paper = Paper(f"{method}2020", "Ann Author and Bob Builder", f"{title} hashing", "CVPR", 2020, url)
+    notes = (HyperparameterNote("rate", 0.001, "paper", "Section 4"), HyperparameterNote("layers", number, "ours"))
+    return MethodCard(title, paper, ("Views are extracted beforehand.",), notes, number in (1, 2))
 
 
 def average_precision(record: RunRecord) -> np.ndarray[Any, Any]:
     """Per-query values whose mean is close to the record's mAP; query 0 has nothing relevant."""
     difficulty = np.random.default_rng(5).standard_normal(N_QUERY)
-    ap = np.clip(record.map + 0.1 * difficulty, 0, 1)
+    ap = np.clip(record.evaluation.map + 0.1 * difficulty, 0, 1)
     ap[0] = np.nan
     return ap
 
@@ -109,27 +138,21 @@ def make_bundle() -> Callable[..., ReportBundle]:
                 ("one", "two", "three", "four", "five"), rng.integers(0, 256, (5, 10, 8, 8, 3), dtype=np.uint8),
                 np.sort(rng.integers(0, 9, (5, 10)), axis=1), rng.random((5, 10)) < 0.7,
             )
-            for dataset, _ in DATASETS
+            for dataset in DATASETS
         )  # fmt: skip
         labels = np.eye(5, dtype=bool)[np.arange(N_QUERY) % 5]
-        papers = {
-            method: {
-                "key": f"{method}2020", "authors": "Ann Author and Bob Builder", "title": f"{title} hashing",
-                "venue": "CVPR", "year": 2020, "url": f"https://example.org/{method}",
-            }
-            for method, title in NAMES[:n_methods]
-        }  # fmt: skip
         correlations = {}
         for r in records:
             x = rng.standard_normal((100, r.bits)) + rng.standard_normal((100, 1)) * 0.5
-            correlations[key_of(r)] = np.corrcoef(x, rowvar=False)
+            correlations[r.cell] = np.corrcoef(x, rowvar=False)
         fields: dict[str, Any] = {
             "profile": "tiny", "version": "0.1.0", "command": "nox -s reproduce_table1 -- --profile tiny",
-            "records": records, "ap": {key_of(r): average_precision(r) for r in records},
-            "methods": tuple(m for m, _ in NAMES[:n_methods]), "datasets": tuple(d for d, _ in DATASETS),
-            "highlighted": ("beta", "gamma"), "papers": papers, "paired_pvalue": sign_flip_pvalue,
-            "correlations": correlations, "galleries": galleries,
-            "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d, _ in DATASETS),
+            "records": records, "ap": {r.cell: average_precision(r) for r in records},
+            "seconds": {r.cell: seconds_of(r) for r in records},
+            "methods": {NAMES[number][0]: card(number) for number in range(n_methods)},
+            "dataset_titles": DATASETS, "backbone_titles": {"tiny-vit": "Tiny ViT"},
+            "paired_pvalue": sign_flip_pvalue, "correlations": correlations, "galleries": galleries,
+            "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d in DATASETS),
         }  # fmt: skip
         return ReportBundle(**(fields | changes))
 
@@ -137,9 +160,29 @@ def make_bundle() -> Callable[..., ReportBundle]:
 
 
 @pytest.fixture
-def results_of() -> Callable[[ReportBundle], Results]:
-    """The results of a bundle."""
-    return lambda bundle: Results(bundle.records, bundle.methods, bundle.datasets, bundle.ap)
+def bundle_of(make_bundle: Callable[..., ReportBundle]) -> Callable[..., ReportBundle]:
+    """`bundle_of(records, **changes)`: a bundle of a few records, with a card for every method that there is."""
+
+    def make(records: Iterable[RunRecord], **changes: Any) -> ReportBundle:
+        cards = {method: card(number) for number, (method, _) in enumerate(NAMES)}
+        return replace(make_bundle(1), **({"records": tuple(records), "ap": {}, "methods": cards} | changes))
+
+    return make
+
+
+@pytest.fixture
+def change() -> Callable[..., RunRecord]:
+    """`change(record, **changes)`: the record with other values, wherever they stand in it."""
+    return changed
+
+
+@pytest.fixture(scope="session")
+def tables(make_bundle: Callable[..., ReportBundle]) -> list[Table]:
+    """Tables 1, 2 and 3 of six methods on two data sets, and an ablation."""
+    bundle = make_bundle(6)
+    ablation = ablation_of(replace(bundle, ablations=(Ablation("alpha", ("beta", "gamma")),)))
+    assert ablation is not None
+    return [*tables_of(bundle), ablation]
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +198,8 @@ def small_bundle(make_bundle: Callable[..., ReportBundle]) -> ReportBundle:
     return replace(
         bundle,
         records=kept,
-        datasets=("toys",),
+        dataset_titles={"toys": "Toys"},
+        seconds={r.cell: bundle.seconds[r.cell] for r in kept},
         galleries=galleries,
         per_class=classes,
         contests=contests,
@@ -179,6 +223,14 @@ def files_of() -> Callable[[ReportBundle], dict[str, str | bytes]]:
 def small_report(small_bundle: ReportBundle, files_of: Callable[..., dict[str, str | bytes]]) -> dict[str, str | bytes]:
     """All files of the report of `small_bundle`."""
     return files_of(small_bundle)
+
+
+@pytest.fixture(scope="session")
+def short_pages(small_bundle: ReportBundle, small_report: dict[str, Any]) -> dict[str, str]:
+    """The texts of the pages of costs and of the ablation."""
+    files: dict[str, Any] = {}
+    render_ablation(replace(small_bundle, ablations=(Ablation("alpha", ("beta",)),)), files.__setitem__)
+    return {"cost": small_report["cost/cost.html"], "ablation": files["report.html"]}
 
 
 @pytest.fixture

@@ -40,6 +40,13 @@ def test_axe_finds_nothing(page, chromium, scheme, window):
     assert result["violations"] == []
 
 
+@pytest.mark.parametrize("name", ["cost", "ablation"])
+def test_axe_finds_nothing_on_the_short_pages(short_pages, chromium, name):
+    result = audit(short_pages[name], chromium, "--window-size=1280,900")
+    assert result["passes"] >= 15
+    assert result["violations"] == []
+
+
 def test_the_audit_sees_violations(page, chromium):
     spoilt = page.replace('<html lang="en">', "<html>").replace("</main>", '<p style="color:#bbb">pale</p></main>')
     found = {rule["id"]: rule["impact"] for rule in audit(spoilt, chromium)["violations"]}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.report.published import FIELDS, compare, comparison_csv, comparison_markdown, read_published
+from hashbench.report.published import FIELDS, read_published
 from hashbench.report.results import Results
+from hashbench.report.tables.published import compare, comparison_csv, comparison_markdown
 
 HEAD = ",".join(FIELDS)
 
@@ -24,10 +25,11 @@ def published(**changes):
 
 
 @pytest.fixture
-def results(record):
-    records = [record(0, ("toys", "Toys"), 16, seed, map=0.72) for seed in range(2)]
-    records += [record(0, ("toys-jpeg", "Toys (JPEG)"), 16, 0, map=0.6), record(0, ("toys100", "Toys 100"), 16, 0)]
-    return Results(records, ("alpha",), ("toys", "toys-jpeg", "toys100"), {})
+def results(record, bundle_of):
+    records = [record(0, "toys", 16, seed, map=0.72) for seed in range(2)]
+    records += [record(0, "toys-jpeg", 16, 0, map=0.6), record(0, "toys100", 16, 0)]
+    titles = {"toys": "Toys", "toys-jpeg": "Toys (JPEG)", "toys100": "Toys 100"}
+    return Results(bundle_of(records, dataset_titles=titles))
 
 
 def test_a_matching_run_is_comparable(results):

@@ -35,8 +35,8 @@ SECONDS = 3.0
 # instrumented functions, so the engines stay as they are.
 INSTRUMENTED = ["hashbench", "yaml", "zipfile", "numpy.lib._format_impl", "numpy.lib._npyio_impl", "numpy.lib.format"]
 MODULES = [
-    "hashbench.params",
-    "hashbench.stages.evaluate",
+    "hashbench.config.params",
+    "hashbench.artefacts.records",
     "hashbench.evaluation.command",
     "hashbench.report.published",
 ]
@@ -45,16 +45,23 @@ COMPILED = ["hashbench.evaluation.hamming", "hashbench.evaluation.metrics"]
 
 def parse_params(path: Path) -> None:
     """params.yaml, as every command reads it first."""
-    from hashbench.params import load_params
+    from hashbench.config.params import load_params
 
     load_params(path)
 
 
 def parse_record(path: Path) -> None:
-    """A run record, as the report and `hashbench show` and `verify` read it."""
-    from hashbench.stages.evaluate import read_record
+    """A line of records.jsonl, as the report and `hashbench show` and `verify` read it."""
+    from hashbench.artefacts.records import read_records
 
-    read_record(path)
+    read_records(path)
+
+
+def parse_queries(path: Path) -> None:
+    """A file of tensors with a seal, as codes, splits and values of queries are kept."""
+    from hashbench.artefacts.records import read_queries
+
+    read_queries(path)
 
 
 def parse_codes(path: Path) -> None:
@@ -76,6 +83,7 @@ RAW, BUILT = b"\0", b"\1"
 TARGETS: dict[str, Callable[[Path], None]] = {
     "params": parse_params,
     "record": parse_record,
+    "queries": parse_queries,
     "codes": parse_codes,
     "published": parse_published,
 }
@@ -131,6 +139,9 @@ def seeds(target: str) -> Iterator[bytes]:
                 np.savez(buffer, **dict(zip(NAMES, arrays, strict=True)))
                 yield RAW + buffer.getvalue()
                 yield BUILT + b"".join(map(member, arrays))
+        case "queries":
+            yield RAW + as_tensors(documents(target))
+            yield from (BUILT + bytes([0, step, step]) for step in range(0, 256, 16))
         case "published":
             yield RAW + b"".join((ROOT / "results" / "published.csv").read_bytes().splitlines(keepends=True)[:4])
 
@@ -146,13 +157,14 @@ def member(array: Any) -> bytes:
 
 @functools.cache
 def documents(target: str) -> Any:
-    """A small valid params.yaml or run record."""
+    """A small valid params.yaml, run record or header of a file of tensors."""
     if target == "record":
-        from hashbench import store
-
-        record = store.read_json(min((ROOT / "results" / "quick" / "runs").glob("*.json")))
-        record.pop(store._SEAL, None)
-        return {key: value[:2] if isinstance(value, list) else value for key, value in record.items()}
+        with (ROOT / "results" / "quick" / "records.jsonl").open(encoding="utf-8") as file:
+            record = shortened(json.loads(next(file)))
+        return {key: value for key, value in record.items() if key != "seal"}
+    if target == "queries":
+        tensor = {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}
+        return {"about": {"a": 1}, "tensors": {"digits/vit/lsh/16/0/ap": tensor}}
     import yaml
 
     whole = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -170,6 +182,13 @@ def documents(target: str) -> Any:
     }
 
 
+def shortened(value: Any) -> Any:
+    """A JSON value with at most two items in each list, so that most places are of another kind."""
+    if isinstance(value, dict):
+        return {key: shortened(inner) for key, inner in value.items()}
+    return [shortened(inner) for inner in value[:2]] if isinstance(value, list) else value
+
+
 def as_file(target: str, mutated: bytes) -> bytes:
     """What the parser is given for a mutated input.
 
@@ -184,10 +203,26 @@ def as_file(target: str, mutated: bytes) -> bytes:
 
 
 def as_text(target: str, document: Any) -> bytes:
-    """A document as its file: a run record with the seal that it would have if it had been written like that."""
-    from hashbench import store
+    """A document as its file, with the seal that it would have if it had been written like that."""
+    from hashbench.artefacts import records
 
-    return store._sealed(document).encode("utf-8", "replace") if target == "record" else json.dumps(document).encode()
+    if target == "queries":
+        return as_tensors(document)
+    if target == "record" and isinstance(document, dict):
+        return records._sealed(document).encode()
+    return json.dumps(document).encode()
+
+
+def as_tensors(document: Any) -> bytes:
+    """A file of two numbers with such a header, sealed as if it had been written like that."""
+    from hashbench.artefacts import store
+
+    about, tensors = (document.get(part) if isinstance(document, dict) else document for part in ("about", "tensors"))
+    said = {**about, store._SEAL: store._NO_SEAL} if isinstance(about, dict) else about
+    named = tensors if isinstance(tensors, dict) else {"a": tensors}
+    header = json.dumps({"__metadata__": {"about": json.dumps(said)}, **named}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(16)
+    return content.replace(store._NO_SEAL.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 
 def zipped(recipe: bytes) -> bytes:

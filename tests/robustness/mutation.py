@@ -1,6 +1,6 @@
 """Mutation testing: do the tests notice when a line of the evaluation, the losses or the sorters is wrong?
 
-    python tests/robustness/mutation.py src/hashbench/methods/losses.py               # every mutant
+    python tests/robustness/mutation.py src/hashbench/learning/losses.py              # every mutant
     python tests/robustness/mutation.py src/hashbench/evaluation/*.py --sample 60
 
 cosmic-ray writes the mutants. Each is tried in a fork of one process that has imported torch and the rest already, by
@@ -38,7 +38,7 @@ TESTS = {
     "metrics": ("tests/evaluation/test_metrics.py", "-k", "not scikit_learn"),
     "command": ("tests/evaluation/test_command.py", "tests/robustness/test_hostile.py", "-k", "command or npz or bomb"),
     "hamming_torch": ("tests/evaluation/test_hamming.py",),
-    **dict.fromkeys(("packing", "protocol", "ranking", "rules"), PROTOCOL),
+    **dict.fromkeys(("packing", "protocol", "ranking", "results", "rules"), PROTOCOL),
 }
 INTERPRETED = ("metrics",)  # compiling each mutant takes longer than running it uncompiled
 

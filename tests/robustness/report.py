@@ -18,6 +18,7 @@ ORDER = (
     "hostile_files",
     "fuzzing",
     "configuration",
+    "staleness",
     "determinism",
     "determinism_cuda",
     "concurrency",

@@ -11,29 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, content_of_results, differing, environment, make_checkout, run
 
-from hashbench import store
-from hashbench.layout import Layout
-from hashbench.stages.lock import holding
+from hashbench.artefacts import store
+from hashbench.artefacts.layout import Layout
+from hashbench.execution.locks import holding
 
-SIZE = {"methods": ["nsh", "lsh"], "datasets": ["digits"], "bits": [16, 32], "seeds": [0], "epochs": 1}
-HOLD = "from pathlib import Path; import sys, time; from hashbench.stages.lock import holding\n"
+HOLD = "from pathlib import Path; import sys, time; from hashbench.execution.locks import holding\n"
 HOLD += "with holding(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 
 
-def start(folder: Path, environment: dict[str, str], *command: str) -> subprocess.Popen[str]:
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     """Start a command in a checkout."""
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def test_the_second_says_who_is_at_work_and_waits(
-    tmp_path: Path, checkout: Callable[..., Path], variables: Callable[..., dict[str, str]]
-) -> None:
-    folder = checkout(tmp_path / "checkout", **SIZE)
+def start_stage(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a stage of the profile `quick` in a checkout."""
+    name, *more = arguments
+    return start(folder, sys.executable, "-m", f"hashbench.stages.{name}", "quick", *more)
+
+
+def test_the_second_says_who_is_at_work_and_waits(tmp_path: Path, finished: Callable[[Path], Path]) -> None:
+    folder = finished(tmp_path / "checkout")
     with holding(Layout("quick", root=folder).lock("fetch")):
-        second = start(folder, variables(folder), sys.executable, "-m", "hashbench.stages.fetch", "quick")
+        second = start_stage(folder, "fetch")
         assert second.stdout is not None
         said = second.stdout.readline()
         assert re.search(r"artefacts/quick/locks/fetch\.lock is held by process \d+ on \S+: .*; waiting", said)
@@ -42,9 +46,8 @@ def test_the_second_says_who_is_at_work_and_waits(
     assert second.wait(timeout=120) == 0
 
 
-def test_a_lock_ends_with_its_holder(tmp_path: Path, variables: Callable[..., dict[str, str]]) -> None:
-    root = Path(__file__).resolve().parents[2]
-    holder = start(root, variables(root), sys.executable, "-c", HOLD, str(tmp_path / "x.lock"))
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    holder = start(ROOT, sys.executable, "-c", HOLD, str(tmp_path / "x.lock"))
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     holder.send_signal(signal.SIGKILL)
@@ -53,41 +56,36 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path, variables: Callable[..., di
         pass
 
 
+def fits(folder: Path) -> dict[str, bytes]:
+    """The models and codes of a checkout."""
+    found = folder.glob("artefacts/quick/fits/**/*.safetensors")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
 @pytest.mark.slow
 def test_two_at_once_leave_what_one_leaves(
-    tmp_path: Path,
-    long: bool,
-    checkout: Callable[..., Path],
-    variables: Callable[..., dict[str, str]],
-    dvc: Callable[..., subprocess.CompletedProcess[str]],
-    every_stage: Callable[[Path], str],
-    untimed: Callable[[Path], dict[str, bytes]],
-    figures: Callable[..., None],
+    tmp_path: Path, long: bool, finished: Callable[[Path], Path], figures: Callable[..., None]
 ) -> None:
-    alone = checkout(tmp_path / "alone", **SIZE)
-    every_stage(alone)
-    expected = untimed(alone)
-    fits, pipelines, waited, refused = (5, 4, 0, 0) if long else (1, 0, 0, 0)
-    for number in range(fits):
+    alone = finished(tmp_path / "alone")
+    expected = content_of_results(alone)
+    pairs, pipelines, waited, refused = (5, 4, 0, 0) if long else (1, 0, 0, 0)
+    for number in range(pairs):
         folder = tmp_path / f"fits-{number}"
-        shutil.copytree(alone, folder)
-        for path in ("results/quick/codes", "artefacts/quick/models"):
-            shutil.rmtree(folder / path)
-        fit = (sys.executable, "-m", "hashbench.stages.fit", "quick", "nsh")
-        two = [start(folder, variables(folder), *fit) for _ in range(2)]
+        shutil.copytree(alone, folder, symlinks=True)
+        shutil.rmtree(folder / "artefacts/quick/fits/methods/nsh")
+        two = [start_stage(folder, "fit", "nsh") for _ in range(2)]
         said = [process.communicate(timeout=250)[0] for process in two]
         assert [process.returncode for process in two] == [0, 0], said
         done = sorted(re.findall(r"(\d) cells fitted, (\d) kept", "".join(said)))
         assert done == [("0", "2"), ("2", "0")], said
         waited += "waiting" in "".join(said)
-        codes = {name: content for name, content in expected.items() if name.startswith("codes/nsh")}
-        assert len(codes) == 4
-        assert untimed(folder) == {**{n: c for n, c in expected.items() if not n.startswith("codes/")}, **codes}
-        assert all(map(store.is_whole, folder.glob("results/quick/codes/nsh/*.safetensors")))
+        assert len(fits(folder)) == 8
+        assert differing(fits(alone), fits(folder)) == set()
+        assert all(map(store.is_whole, folder.glob("artefacts/quick/fits/methods/nsh/*.safetensors")))
 
     for number in range(pipelines):
-        folder = checkout(tmp_path / f"pipelines-{number}", **SIZE)
-        two = [start(folder, variables(folder), "dvc", "repro") for _ in range(2)]
+        folder = make_checkout(tmp_path / f"pipelines-{number}", ["nsh", "lsh"], bits=[16, 32])
+        two = [start(folder, "dvc", "repro") for _ in range(2)]
         said = [process.communicate(timeout=600)[0] for process in two]
         assert any(process.returncode == 0 for process in two), said
         for process, text in zip(two, said, strict=True):
@@ -95,8 +93,8 @@ def test_two_at_once_leave_what_one_leaves(
             if process.returncode:
                 refused += 1
                 assert re.search(r"is busy|[Ll]ock", text), text
-        dvc(folder, "repro")
-        assert untimed(folder) == expected
+        run(folder, "dvc", "repro")
+        assert differing(expected, content_of_results(folder)) == set()
 
     figures(
         "concurrency",
@@ -106,7 +104,7 @@ def test_two_at_once_leave_what_one_leaves(
             "the codes, the tables and everything else that holds no seconds was compared with what one process leaves."
         ),
         figures={
-            "pairs of fits": fits,
+            "pairs of fits": pairs,
             "of these in which the second named the first and waited": waited,
             "cells fitted twice": 0,
             "pairs of `dvc repro`": pipelines,

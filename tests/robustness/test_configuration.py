@@ -20,8 +20,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from hashbench.config.params import load_params
 from hashbench.errors import HashbenchError
-from hashbench.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 # Through JSON, so that blocks which share an alias can be changed one at a time.
@@ -51,8 +51,11 @@ def places(value: Any, keys: Keys = ()) -> list[Keys]:
 PLACES = places(GOOD)
 # Blocks under these may have any name, so that a missing or new one is no mistake by itself.
 FREE = ("profiles", "datasets", "augmentations", "backbones", "methods", "ablations")
-OPTIONAL = ("hub", "revision", "sha256", "crop_pct", "labels", "min_tag_images", "on_bad_image", "note", "arguments")
+OPTIONAL = ("hub", "revision", "sha256", "crop_pct", "labels", "min_tag_images", "on_bad_image", "note")
+OPTIONAL += ("arguments", "under_study", "bytes", "tensors_sha256")
 REQUIRED = [keys for keys in PLACES if keys[-1] not in OPTIONAL and not (len(keys) == 2 and keys[0] in FREE)]
+# What a variant does not say is that of its method.
+INHERITED = [keys for keys in PLACES if len(keys) == 3 and keys[0] == "ablations" and keys[2] != "of"]
 
 
 def at(params: Any, keys: Keys) -> Any:
@@ -78,7 +81,7 @@ def put(value: Any) -> Callable[[Any, Any], None]:
 
 @st.composite
 def missing(draw: st.DrawFn) -> Case:
-    keys = draw(st.sampled_from(REQUIRED))
+    keys = draw(st.sampled_from([keys for keys in REQUIRED if keys not in INHERITED]))
     return Case("missing", changed(keys, lambda container, key: container.pop(key)), (dotted(keys), "missing"))
 
 
@@ -150,7 +153,7 @@ RANGES: dict[Keys, list[Any]] = {
     ("batch_size", "value"): [0, -64],
     ("hidden", "value"): [0, -1],
     ("temperature", "value"): [0, 0.0, -0.3, float("inf"), float("nan")],
-    ("learning_rate", "value"): [0.0, -0.001, float("nan"), "1e-3"],
+    ("learning_rate", "value"): [0.0, -0.001, float("nan"), "0.001"],
     ("momentum", "value"): [1.0, 1.5, -0.9],
     ("weight_decay", "value"): [-1.0e-5],
     ("sorter", "value"): ["softsrt", "quick"],
@@ -193,7 +196,7 @@ def contradictory(draw: st.DrawFn) -> Case:
                 (("claims", 0, "winners"), [winner, loser], f"'{loser}'"),
                 (("controls",), ["none_such"], "'none_such'"),
                 (("datasets", dataset, "k"), 10**6, "1000000", "at most"),
-                (("datasets", dataset, "augmentation"), "simclr_0.6", "'simclr_0.6'", "did you mean"),
+                (("datasets", dataset, "augmentation"), "simclr_crop60", "'simclr_crop60'", "did you mean"),
                 (
                     ("datasets", dataset, "protocol"),
                     "cifar10_1000_5000_5400",

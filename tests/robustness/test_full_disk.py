@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import content_of_results, make_checkout, run, stage
 
-SIZE = {"methods": ["lsh"], "datasets": ["digits"], "bits": [16], "seeds": [0], "epochs": 1}
-STAGES = ("fetch", "split", "backbones", "features", "fit", "evaluate", "report")
+STAGES = ("params", "fetch", "split", "backbones", "features", "fit", "evaluate", "report")
 
 # Every stage of a pipeline twice in one process: with room for a kilobyte a file, then with all the room it wants.
 EVERY_STAGE_TWICE = """
 import resource
-from hashbench.stages import backbones, evaluate, features, fetch, fit, report, split
-from hashbench.stages.command import run_guarded
+from hashbench.stages import backbones, evaluate, features, fetch, fit, params, report, split
+from hashbench.execution.command import run_guarded
 
 def status(stage, *arguments, room):
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
     return run_guarded(lambda: stage.main("quick", *arguments))
 
-for stage in (fetch, split, backbones, features, fit, evaluate, report):
-    arguments = {fit: ["lsh"], evaluate: ["methods"]}.get(stage, [])
+for stage in (params, fetch, split, backbones, features, fit, evaluate, report):
+    arguments = {fit: ["lsh"], evaluate: ["methods"], report: ["methods"]}.get(stage, [])
     print(stage.__name__.rpartition(".")[2], status(stage, *arguments, room=1000), flush=True)
     assert status(stage, *arguments, room=resource.RLIM_INFINITY) == 0
 """
@@ -37,20 +37,9 @@ def sentences(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("hashbench: ")]
 
 
-def test_every_stage_names_the_file_that_found_no_room_and_then_runs(
-    tmp_path: Path, checkout: Callable[..., Path], variables: Callable[..., dict[str, str]]
-) -> None:
-    folder = checkout(tmp_path / "limited", **SIZE)
-    done = subprocess.run(
-        [sys.executable, "-c", EVERY_STAGE_TWICE],
-        cwd=folder,
-        env=variables(folder, OMP_NUM_THREADS="1"),
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_every_stage_names_the_file_that_found_no_room_and_then_runs(tmp_path: Path) -> None:
+    folder = make_checkout(tmp_path / "limited", ["lsh"])
+    done = run(folder, sys.executable, "-c", EVERY_STAGE_TWICE, OMP_NUM_THREADS="1")
     assert done.stdout.split() == [word for stage in STAGES for word in (stage, "2")]
     said = sentences(done.stderr)
     assert len(said) == len(STAGES)
@@ -78,61 +67,51 @@ def mount(*arguments: str | Path) -> int:
     return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode
 
 
-def test_a_read_only_cache_is_said_and_outlived(
-    disk: Path, checkout: Callable[..., Path], stage: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    folder = checkout(disk / "checkout", **SIZE)
+def test_a_read_only_cache_is_said_and_outlived(disk: Path) -> None:
+    folder = make_checkout(disk / "checkout", ["lsh"])
     assert mount("-o", "remount,ro", disk) == 0
-    failed = stage(folder, "fetch", "quick", status=2)
+    failed = stage(folder, "params", status=2)
     assert failed.stderr.splitlines() == ["hashbench: Read-only file system: artefacts; mend it and run again"]
     assert mount("-o", "remount,rw", disk) == 0
-    stage(folder, "fetch", "quick")
+    stage(folder, "params")
 
 
 @pytest.mark.slow
 def test_a_pipeline_outlives_a_full_disk_and_a_read_only_one(
-    tmp_path: Path,
-    disk: Path,
-    long: bool,
-    checkout: Callable[..., Path],
-    dvc: Callable[..., subprocess.CompletedProcess[str]],
-    untimed: Callable[[Path], dict[str, bytes]],
-    figures: Callable[..., None],
+    tmp_path: Path, disk: Path, long: bool, figures: Callable[..., None]
 ) -> None:
     if not long:
         pytest.skip("the short form is the tests above")
-    undisturbed = checkout(tmp_path / "undisturbed", **SIZE)
-    dvc(undisturbed, "repro")
-    expected = untimed(undisturbed)
-    used = sum(path.stat().st_size for path in undisturbed.rglob("*") if path.is_file())
-    code = sum(path.stat().st_size for path in checkout(tmp_path / "code", **SIZE).rglob("*") if path.is_file())
+    undisturbed = make_checkout(tmp_path / "undisturbed", ["lsh"])
+    code = size_of(undisturbed)
+    run(undisturbed, "dvc", "repro")
+    expected, needed = content_of_results(undisturbed), size_of(undisturbed) - code
 
     ballast, said, stopped = disk / "ballast", [], 0
-    rooms = [int((used - code) * part) for part in (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)]
+    rooms = [int(needed * part) for part in (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)]
     for room in rooms:
-        folder = checkout(disk / "checkout", **SIZE)
+        folder = make_checkout(disk / "checkout", ["lsh"])
         fill(ballast, room)
-        failed = dvc(folder, "repro", status=None)
+        failed = run(folder, "dvc", "repro", status=None)
         ballast.unlink()
         if failed.returncode:
             stopped += 1
             assert "Traceback" not in failed.stdout + failed.stderr
             said.append(sentences(failed.stderr) or failed.stderr.strip().splitlines()[-1:])
             assert re.search(r"No space left on device", failed.stdout + failed.stderr), failed.stderr
-        dvc(folder, "repro")
-        assert untimed(folder) == expected
+        run(folder, "dvc", "repro")
+        assert content_of_results(folder) == expected
         shutil.rmtree(folder)
 
-    folder = checkout(disk / "checkout", **SIZE)
-    dvc(folder, "repro")
+    folder = make_checkout(disk / "checkout", ["lsh"])
+    run(folder, "dvc", "repro")
     assert mount("-o", "remount,ro", disk) == 0
-    (tmp_path / "note").write_text("x")
-    failed = dvc(folder, "repro", "--force", status=None)
+    failed = run(folder, "dvc", "repro", "--force", status=None)
     assert failed.returncode
     assert "Read-only file system" in failed.stdout + failed.stderr
     assert mount("-o", "remount,rw", disk) == 0
-    dvc(folder, "repro")
-    assert untimed(folder) == expected
+    run(folder, "dvc", "repro")
+    assert content_of_results(folder) == expected
 
     by_us = sum(bool(sentence and sentence[0].startswith("hashbench: ")) for sentence in said)
     figures(
@@ -140,7 +119,7 @@ def test_a_pipeline_outlives_a_full_disk_and_a_read_only_one(
         title="Full disk, read-only cache",
         says=(
             "Every stage of a small pipeline (one method, one data set) ran once with a kilobyte of room a file. Then "
-            f"`dvc repro` ran in a checkout on a file system with 0 to 95 % of the {(used - code) / 2**20:.1f} MiB "
+            f"`dvc repro` ran in a checkout on a file system with 0 to 95 % of the {needed / 2**20:.1f} MiB "
             "that it needs, and on one mounted read-only; each time it was given its room back and run again."
         ),
         figures={
@@ -154,6 +133,11 @@ def test_a_pipeline_outlives_a_full_disk_and_a_read_only_one(
         },
         remarks=["The sentence names the file; where it is Numba's cache of compiled code, it says only `disk`."],
     )
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def fill(ballast: Path, room: int) -> None:

@@ -14,7 +14,8 @@ FOUND = [(path.parent.name, path) for path in sorted(fuzz.FOUND.glob("*/*"))]
 MINUTES = 10
 SAYS = {
     "params": "params.yaml, half as raw bytes, half as edits of a valid file",
-    "record": "a run record, half as raw bytes, half as edits of a valid record",
+    "record": "a line of records.jsonl, half as raw bytes, half as edits of a valid record",
+    "queries": "a sealed file of tensors, half as raw bytes, half as edits of a valid header, sealed after mutation",
     "codes": "a codes file for `hashbench evaluate`, half as raw bytes, half zipped after mutation",
     "published": "published.csv, as raw bytes",
 }

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashbench import store
+from hashbench.artefacts import store
+from hashbench.config.params import load_params
 from hashbench.data.images import BadImageError, decode
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.command import NAMES, run
-from hashbench.params import load_params
 from hashbench.report.published import open_published
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ import yaml
 from . import mutation
 
 SOURCE = mutation.ROOT / "src" / "hashbench"
-LOSSES, SORTING = SOURCE / "methods" / "losses.py", SOURCE / "methods" / "sorting.py"
+LOSSES, SORTING = SOURCE / "learning" / "losses.py", SOURCE / "learning" / "sorting.py"
 EVALUATION = [path for path in sorted((SOURCE / "evaluation").glob("*.py")) if path.stem != "__init__"]
 SAMPLE = 40
 

@@ -2,145 +2,160 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from helpers import flip_a_byte, small_params, stage, write_params
 
-from hashbench import store
-from hashbench.commands.fit import fit_and_show
-from hashbench.commands.validate import validation_part
-from hashbench.layout import Layout, cells_of
-from hashbench.params import load_params
-from hashbench.stages.fit import fitter_of
-from hashbench.stages.provide import open_features
+from hashbench import fitter
+from hashbench.artefacts import fits, store
+from hashbench.artefacts.features import read_record
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.split import read_split
+from hashbench.fitter import Fitter
 
-ROOT = Path(__file__).resolve().parents[2]
+LAYOUT = Layout("quick")
+METHODS = ("wch", "contrastive", "lsh")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the features of the digits, and three methods that are cut short."""
-    folder = tmp_path_factory.mktemp("project")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=["digits"], bits=[12, 16], seeds=[0, 1], views=2, overrides={})
-    params["profiles"] = {"quick": quick}
-    params["methods"] = {name: params["methods"][name] for name in ("wch", "contrastive", "lsh")}
-    for name in ("wch", "contrastive"):
-        params["methods"][name]["epochs"]["value"] = 2
-    params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
-    for backbone in params["backbones"].values():
-        backbone["weights"]["epochs"] = 1
-    params["ablations"], params["controls"], params["claims"] = {}, [], []
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    (folder / "baselines").symlink_to(ROOT / "baselines")
-    (folder / "src").symlink_to(ROOT / "src")
-    for stage in ("fetch", "split", "backbones", "features"):
-        run(folder, stage)
+def folder(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the features of the digits, and three methods that are cut short and not fitted."""
+    folder = finished(tmp_path_factory.mktemp("stages") / "checkout")
+    profile = {"datasets": ["digits"], "bits": [12, 16], "seeds": [0, 1], "views": 2, "overrides": {}}
+    params = small_params(METHODS, profile, epochs=2)
+    params["backbones"]["vit_micro"]["weights"]["epochs"] = 1
+    write_params(folder, params)
+    stage(folder, "params")
     return folder
 
 
-def run(folder, stage, *arguments):
-    environment = {**os.environ, "HASHBENCH_PARAMS": str(folder / "params.yaml"), "HASHBENCH_CORES": "1"}
-    command = [sys.executable, "-m", f"hashbench.stages.{stage}", "quick", *arguments]
-    subprocess.run(command, cwd=folder, check=True, env=environment, capture_output=True, text=True)
+@pytest.fixture(autouse=True)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The checkout as the working directory, and nothing remembered of another one."""
+    monkeypatch.chdir(folder)
+    yield
+    fitter._inputs.cache_clear()
+    fitter._opened.clear()
+
+
+def changed(found: Fitter, **params: Any) -> Fitter:
+    return replace(found, params=found.params.model_copy(update=params))
 
 
 @pytest.fixture
-def here(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HASHBENCH_PARAMS", str(folder / "params.yaml"))
-    return load_params()
+def contrastive() -> Fitter:
+    return Fitter.read("quick", "contrastive")
 
 
-def on_gpu(fitter):
-    return replace(fitter, run=fitter.run.model_copy(update={"device": "cuda"}))
-
-
-def test_on_a_cpu_every_cell_is_fitted_by_itself(here):
-    cells = list(cells_of(here, "quick", "contrastive"))
+def test_on_a_cpu_every_cell_is_fitted_by_itself(contrastive: Fitter) -> None:
+    cells = list(contrastive.params.cells())
     assert len(cells) == 4
-    assert fitter_of(here, "quick", "contrastive").batches(cells) == [(cell,) for cell in cells]
+    assert contrastive.batches(cells) == [(cell,) for cell in cells]
 
 
-def test_on_a_gpu_the_heads_of_a_method_are_fitted_together(here):
-    cells = list(cells_of(here, "quick", "contrastive"))
-    assert on_gpu(fitter_of(here, "quick", "contrastive")).batches(cells) == [tuple(cells)]
+def test_on_a_gpu_the_heads_of_a_method_are_fitted_together(contrastive: Fitter) -> None:
+    cells = list(contrastive.params.cells())
+    assert changed(contrastive, device="cuda").batches(cells) == [tuple(cells)]
 
 
-def test_on_a_gpu_what_needs_none_of_it_is_fitted_by_itself(here):
-    fitter = on_gpu(fitter_of(here, "quick", "lsh"))
-    assert not fitter.on_gpu
-    cells = list(cells_of(here, "quick", "lsh"))
-    assert fitter.batches(cells) == [(cell,) for cell in cells]
+def test_on_a_gpu_what_needs_none_of_it_is_fitted_by_itself() -> None:
+    lsh = changed(Fitter.read("quick", "lsh"), device="cuda")
+    assert not lsh.on_gpu
+    cells = list(lsh.params.cells())
+    assert lsh.batches(cells) == [(cell,) for cell in cells]
 
 
-def test_a_backbone_in_training_has_the_gpu_for_itself(here):
-    fitter = on_gpu(fitter_of(here, "quick", "wch"))
-    block = fitter.block.model_dump()
-    block["backbone"]["value"] = "finetune"
-    fitter = replace(fitter, block=type(fitter.block).model_validate(block))
-    cells = list(cells_of(here, "quick", "wch"))
-    assert fitter.batches(cells) == [(cell,) for cell in cells]
+def test_a_backbone_in_training_has_the_gpu_for_itself() -> None:
+    wch = Fitter.read("quick", "wch")
+    cells = list(wch.params.cells())
+    assert changed(wch, device="cuda").batches(cells) == [tuple(cells)]
+    finetuned = {**wch.params.hyperparameters, "backbone": "finetune"}
+    alone = changed(wch, device="cuda", hyperparameters=finetuned)
+    assert alone.batches(cells) == [(cell,) for cell in cells]
 
 
-def test_cells_fitted_together_are_kept_like_cells_fitted_alone(here, folder):
-    fitter, layout = fitter_of(here, "quick", "contrastive"), Layout("quick")
-    cells = list(cells_of(here, "quick", "contrastive"))
+def test_cells_fitted_together_are_kept_like_cells_fitted_alone(contrastive: Fitter, folder: Path) -> None:
+    cells = list(contrastive.params.cells())
     for cell in cells:
-        fitter.fit((cell,))
-    alone = {cell: store.read_tensors(layout.codes(cell)) for cell in cells}
+        contrastive.fit((cell,))
+    alone = {cell: store.read_tensors(LAYOUT.codes(cell)) for cell in cells}
     for cell in cells:
-        layout.codes(cell).unlink()
-    assert not any(fitter.is_up_to_date(cell) for cell in cells)
-    fitter.fit(tuple(cells))
-    assert all(fitter.is_up_to_date(cell) for cell in cells)
+        LAYOUT.codes(cell).unlink()
+    assert not any(contrastive.is_up_to_date(cell) for cell in cells)
+    contrastive.fit(tuple(cells))
+    assert all(contrastive.is_up_to_date(cell) for cell in cells)
     for cell in cells:
-        together = store.read_tensors(layout.codes(cell))
+        together = store.read_tensors(LAYOUT.codes(cell))
         for part, codes in alone[cell].items():
             differing = np.bitwise_count(together[part] ^ codes).sum() / (len(codes) * cell.bits)
             assert differing < 0.01, "but for outputs that rounding moves across zero"
     assert not list(folder.rglob("artefacts/*/checkpoints/**/*.safetensors")), "a finished fit leaves no checkpoint"
 
 
-def test_another_precision_makes_cells_stale(here):
-    fitter = fitter_of(here, "quick", "contrastive")
-    (cell, *_) = cells_of(here, "quick", "contrastive")
-    fitter.fit((cell,))
-    assert fitter.is_up_to_date(cell)
-    assert not replace(fitter, run=fitter.run.model_copy(update={"precision": "bf16"})).is_up_to_date(cell)
+def test_a_fit_says_what_it_was_made_from() -> None:
+    lsh = Fitter.read("quick", "lsh")
+    cell = next(lsh.params.cells())
+    lsh.fit((cell,))
+    stored = fits.read_fit(LAYOUT, cell)
+    assert stored.record.split == read_split(LAYOUT.split("digits")).digest
+    assert stored.record.features == read_record(LAYOUT, "digits", "vit_micro")["digest"]
+    assert stored.record.seed == cell.derived_seed(lsh.params.base_seed)
+    assert stored.record.code == lsh.program.digest
+    assert (stored.record.device, stored.record.precision) == ("cpu", "fp32")
+    assert stored.fingerprint == stored.record.fingerprint(cell.bits)
+    query, database = fits.read_codes(LAYOUT, cell, read_split(LAYOUT.split("digits")))
+    assert stored.codes_digest == fits.codes_digest(query, database)
+    assert (len(query), len(database)) == (200, 1097)
 
 
-def test_validate_looks_at_train_rows_alone(here):
-    features = open_features(here, "quick", "digits", "vit_micro", frozenset({"pooled", "views"}))
-    split, train = validation_part(features, seed=3)
-    assert len(split.query) == len(features.split.train) // 10
-    assert set(split.query) | set(split.database) == set(features.split.train)
-    assert not set(split.query) & set(split.database)
-    assert np.array_equal(train.rows, split.database)
-    kept = np.flatnonzero(np.isin(features.train.rows, split.database))
-    assert np.array_equal(train.pooled, features.train.pooled[kept])
-    assert np.array_equal(train.views, features.train.views[:, kept])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "bf16"},
+        {"device": "cuda"},
+        {"base_seed": 2023},
+        {"hyperparameters": {"epochs": 3}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_decides_the_codes_makes_cells_stale(contrastive: Fitter, change: dict[str, Any]) -> None:
+    (cell, *_) = contrastive.params.cells()
+    contrastive.fit((cell,))
+    assert contrastive.is_up_to_date(cell)
+    assert not changed(contrastive, **change).is_up_to_date(cell)
 
 
-def test_validate_prints_a_row_for_every_code_length(folder):
-    environment = {**os.environ, "HASHBENCH_PARAMS": str(folder / "params.yaml"), "COLUMNS": "200"}
-    arguments = ["validate", "lsh", "--profile", "quick", "--bits", "12", "--bits", "32"]
-    command = [sys.executable, "-c", "from hashbench.cli import main; main()", *arguments]
-    said = subprocess.run(command, cwd=folder, check=True, env=environment, capture_output=True, text=True).stdout
-    rows = [line.split() for line in said.splitlines() if line.split()[:1] == ["digits"]]
-    assert [(row[1], row[2]) for row in rows] == [("vit_micro", "12"), ("vit_micro", "32")]
-    assert 0.2 < float(rows[0][3]) < float(rows[1][3]) < 1, "longer random codes are better"
+def test_a_damaged_model_or_code_file_makes_its_cell_stale(contrastive: Fitter) -> None:
+    (cell, other, *_) = contrastive.params.cells()
+    contrastive.fit((cell,))
+    contrastive.fit((other,))
+    for path in (LAYOUT.model(cell), LAYOUT.codes(cell)):
+        flip_a_byte(path)
+        assert not contrastive.is_up_to_date(cell)
+        assert contrastive.is_up_to_date(other)
+        contrastive.fit((cell,))
+        assert contrastive.is_up_to_date(cell)
 
 
-def test_fit_shows_a_method_of_one_s_own(here, folder, capsys):
-    fit_and_show("baselines/lsh.py", "quick", [], [16])
-    out = capsys.readouterr().out
-    assert "LSH (this run, one seed)" in out
-    assert 0.2 < float(out.split()[-1]) < 1
+def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit in a folder that holds these files and nothing else leaves what it leaves here."""
+    for method in METHODS:
+        found = Fitter.read("quick", method)
+        cell = next(found.params.cells())
+        found.fit((cell,))
+        expected = {path: path.read_bytes() for path in found.writes((cell,)) if path.suffix == ".safetensors"}
+        elsewhere = tmp_path / method
+        for place, path in found.reads((cell,)).items():
+            (elsewhere / place).parent.mkdir(parents=True, exist_ok=True)
+            (elsewhere / place).write_bytes(path.read_bytes())
+        with monkeypatch.context() as there:
+            there.chdir(elsewhere)
+            fitter._opened.clear()
+            fitter._inputs.cache_clear()
+            Fitter.read("quick", method).fit((cell,))
+            assert {path: path.read_bytes() for path in expected} == expected

@@ -1,89 +1,44 @@
-"""`hashbench check PROFILE`: what a profile lacks, in one sentence, before any work starts."""
+"""`hashbench check PROFILE`: what a profile lacks, before any work starts."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import Request, urlopen
+import argparse
 
-from hashbench.commands.mend import remove_half_written
-from hashbench.data.registry import load_dataset_module
-from hashbench.errors import HashbenchError
-from hashbench.features.specs import BackboneSpec, PublishedWeights
-from hashbench.params import Params, load_params
-from hashbench.stages.executors import check_executor
-from hashbench.stages.provide import source_of
+HELP = "say what a profile lacks (data, weights, GPU, pipeline) before any work starts"
 
 
-def check_profile(profile: str) -> None:
-    """Raise HashbenchError that names everything `profile` lacks: a GPU, weights, data files, the Ray cluster.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("--ablations", action="store_true", help="show DVC the pipeline of its ablations as well")
 
-    What a killed run left half written is cleared first.
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print what a run would fetch. Raises HashbenchError that names all that the profile lacks.
+
+    What a killed run left half written is cleared first; DVC is shown the profile's pipeline, and the files that were
+    put in place by hand since the last run.
     """
+    from hashbench.artefacts.layout import Layout
+    from hashbench.config.params import load_params
+    from hashbench.errors import HashbenchError
+    from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of
+    from hashbench.execution.recovery import remove_half_written
+    from hashbench.execution.requirements import missing_of
+    from hashbench.execution.sources import link_sources
+
     remove_half_written()
-    params = load_params()
-    missing = [*_gpu(params, profile), *_weights(params, profile), *_data(params, profile), *_executor(params, profile)]
-    if missing:
-        raise HashbenchError(f"profile {profile} cannot start: " + "; ".join(missing))
-    print(f"profile {profile}: nothing is missing")
-
-
-def _gpu(params: Params, profile: str) -> Iterator[str]:
-    if params.profile(profile).device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            yield "no CUDA GPU is visible"
-
-
-def _weights(params: Params, profile: str) -> Iterator[str]:
-    for name in params.profile(profile).backbones:
-        weights = BackboneSpec.read(f"backbones.{name}", params.backbones[name]).weights
-        if not isinstance(weights, PublishedWeights):
-            continue
-        folders = [Path(folder) for folder in (os.environ.get("HASHBENCH_WEIGHTS"), "weights") if folder]
-        if any((folder / weights.file).is_file() for folder in folders):
-            continue
-        where = " or ".join(map(str, folders))
-        if weights.hub is None:
-            yield f"weights {weights.file} are not in {where}"
-        elif offline() or not reachable(f"https://huggingface.co/{weights.hub}"):
-            yield f"weights {weights.file} are not in {where} and {weights.hub} cannot be reached"
-
-
-def _data(params: Params, profile: str) -> Iterator[str]:
-    for name in params.profile(profile).datasets:
-        block = params.datasets[name]
-        source = source_of(name, block)
-        for spec in load_dataset_module(block.kind).FILES:
-            if any((folder / spec.name).exists() for folder in source.folders):
-                continue
-            if not spec.urls:
-                yield f"{block.title}: {source.folders[0] / spec.name} is missing ({spec.by_hand})"
-            elif offline() or not any(map(reachable, spec.urls)):
-                yield f"{block.title}: {source.folders[0] / spec.name} is missing and none of its addresses answers"
-        file = block.load_options.get("file")
-        if file is not None and not any((folder / file).exists() for folder in source.folders):
-            yield f"{block.title}: {file} is not in {' or '.join(map(str, source.folders))} (set HASHBENCH_DATA)"
-
-
-def _executor(params: Params, profile: str) -> Iterator[str]:
-    try:
-        check_executor(gpus=1.0 if params.profile(profile).device == "cuda" else 0.0)
-    except HashbenchError as error:
-        yield str(error)
-
-
-def offline() -> bool:
-    """Whether HASHBENCH_OFFLINE forbids the network."""
-    return os.environ.get("HASHBENCH_OFFLINE", "0") not in ("", "0")
-
-
-def reachable(url: str) -> bool:
-    """Whether an address answers a request for its head."""
-    try:
-        with urlopen(Request(url, method="HEAD"), timeout=10):
-            return True
-    except OSError:
-        return False
+    open_pipeline(pipeline_of(arguments.profile))
+    if arguments.ablations:
+        open_pipeline(ablations_of(arguments.profile))
+    params, layout = load_params(), Layout(arguments.profile)
+    missing = list(missing_of(params, arguments.profile))
+    if layout.sources.is_dir():
+        link_sources(params, arguments.profile, layout)
+    for each in missing:
+        if each.is_fetched:
+            print(f"to be fetched: {each.text}")
+    lacking = [each.text for each in missing if not each.is_fetched]
+    if lacking:
+        raise HashbenchError("\n  ".join([f"profile {arguments.profile} cannot start:", *lacking]))
+    print(f"profile {arguments.profile}: nothing is missing" + (", the rest is fetched" if missing else ""))

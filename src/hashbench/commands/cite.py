@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from hashbench.errors import HashbenchError
-from hashbench.layout import Layout
-from hashbench.params import load_params
+import argparse
+
+from hashbench.commands.options import add_profile
+
+HELP = "BibTeX for a table: hashbench, the table's digest, and the papers of its methods"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("table", choices=["table1", "table2", "table3", "ablation"])
+    add_profile(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the BibTeX of a table."""
+    cite(arguments.table, arguments.profile)
 
 
 def cite(table: str, profile: str) -> None:
     """Print the BibTeX that was written with the table: hashbench, the table's digest, and its methods' papers."""
+    from hashbench.artefacts.layout import Layout
+    from hashbench.config.params import load_params
+    from hashbench.errors import HashbenchError
+
     load_params().profile(profile)
-    path = Layout(profile).results / f"{table}.bib"
-    if not path.is_file():
-        raise HashbenchError(f"{path} is missing; run `nox -s reproduce_table1 -- --profile {profile}`")
+    of_ablations = table == "ablation"
+    layout = Layout(profile, "ablations" if of_ablations else "methods")
+    paths = [folder / f"{table}.bib" for folder in (layout.results, layout.seconds.parent)]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        session = "ablations" if of_ablations else "reproduce_table1"
+        raise HashbenchError(f"{table}.bib is not in {layout.results}; run `nox -s {session} -- --profile {profile}`")
     print(path.read_text(encoding="utf-8"), end="")

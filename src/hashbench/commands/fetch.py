@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from hashbench.data.registry import load_dataset
-from hashbench.params import known, load_params
-from hashbench.stages.provide import source_of
+import argparse
+
+HELP = "download and verify a data set, or say which files to put where"
 
 
-def fetch_dataset(name: str) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("name", metavar="NAME", help="a data set of params.yaml")
+
+
+def run(arguments: argparse.Namespace) -> None:
     """Find or download the files of a data set of params.yaml, verify and load them, and say what was found."""
-    block = known("data set", name, load_params().datasets)
-    dataset = load_dataset(block.kind, source_of(name, block), block.load_options)
-    print(f"{dataset.title}: {len(dataset)} images, {len(dataset.class_names)} classes, verified")
+    from hashbench.config.params import known, load_params
+    from hashbench.data.base import Source
+    from hashbench.data.registry import load_dataset
+
+    block = known("data set", arguments.name, load_params().datasets)
+    dataset = load_dataset(block.kind, Source.default(arguments.name), block.load_options)
+    print(f"{block.title}: {len(dataset)} images, {len(dataset.class_names)} classes, verified")

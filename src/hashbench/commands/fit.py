@@ -5,105 +5,88 @@ Nothing is written: a method earns its place in the tables by a block in params.
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import json
-from collections import defaultdict
+import argparse
+import logging
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING
 
-import yaml
-from rich.console import Console
-from rich.table import Table
-
+from hashbench.commands.trials import add_trial_arguments, fitter_for, settings_of, time_limit
 from hashbench.errors import HashbenchError
-from hashbench.layout import Cell, Layout, cells_of
-from hashbench.methods.base import Method
-from hashbench.methods.registry import load_method
-from hashbench.params import MethodParams, Params, did_you_mean, load_params
-from hashbench.progress import track
-from hashbench.stages.evaluate import evaluate_codes, read_record
-from hashbench.stages.fit import constructor, encode
-from hashbench.stages.provide import open_features
+
+if TYPE_CHECKING:
+    from hashbench.cells import Cell
+    from hashbench.config.params import Params
+    from hashbench.fitter import Fitter
+
+log = logging.getLogger("hashbench")
+
+HELP = "fit a method on a profile's features and print its row; METHOD may be your own file"
 
 Column = tuple[str, str, int]
+Row = dict[Column, float]
 
 
-def fit_and_show(method: str, profile: str, settings: list[str], bits: list[int] | None) -> None:
-    """Fit `method` once for every data set, backbone and code length of `profile` and print its mAP.
-
-    `settings` are KEY=VALUE arguments of the constructor; they go over those that params.yaml has for the method.
-    """
-    params = load_params()
-    block = block_with(method, params, profile, settings)
-    method_class = load_method(block.code)
-    new_method = constructor(method, method_class, block)
-    lengths = bits or params.profile(profile).bits
-    measured: dict[Column, float] = {}
-    columns = [(cell.dataset, cell.backbone) for cell in cells_of(params, profile, method)]
-    for dataset, backbone in track(list(dict.fromkeys(columns)), f"fit {method}"):
-        features = open_features(params, profile, dataset, backbone, new_method().needs)
-        for n_bits in lengths:
-            cell = Cell(dataset, backbone, method, n_bits, params.profile(profile).seeds[0])
-            fitted: Method = new_method()
-            fitted.fit(features.train, n_bits, cell.derived_seed(params.base_seed))
-            codes = (encode(fitted, features, features.split.query), encode(fitted, features, features.split.database))
-            rules, k = params.evaluation, params.datasets[dataset].k
-            measured[dataset, backbone, n_bits] = evaluate_codes(
-                codes, features.split, k, rules.denominator, rules.empty, [1]
-            ).map
-    _print(f"{method_class.title} (this run, one seed)", measured, _recorded(params, profile), profile)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_trial_arguments(parser)
 
 
-def block_with(method: str, params: Params, profile: str, settings: list[str]) -> MethodParams:
-    """The method's block of params.yaml, or a new one for code that params.yaml does not know."""
-    named = {**params.methods, **params.ablations}
-    if method in named:
-        block = params.method(method, profile)
-    elif ":" in method or method.endswith(".py"):
-        block = MethodParams.model_validate({"code": method})
-    else:
-        raise HashbenchError(
-            f"unknown method '{method}'{did_you_mean(method, named)}; your own is given as a Python file or as "
-            "package.module:Class"
-        )
-    given = {key: {"value": value, "source": "ours"} for key, value in map(_parse, settings)}
-    accepted = inspect.signature(load_method(block.code)).parameters
-    defaults = {
-        name: {"value": parameter.default, "source": "ours"}
-        for name, parameter in accepted.items()
-        if parameter.default is not parameter.empty
-    }
-    return MethodParams.model_validate({"code": block.code, **defaults, **block.hyperparameters, **given})
+def run(arguments: argparse.Namespace) -> None:
+    """Fit the method once for every data set, backbone and code length of the profile and print its mAP."""
+    from hashbench.config.params import load_params
+    from hashbench.execution.processes import use_one_core
+    from hashbench.progress import track
+
+    params, settings = load_params(), settings_of(arguments.set)
+    for key, values in settings.items():
+        if len(values) > 1:
+            raise HashbenchError(f"--set {key} stands {len(values)} times; give one value, or use `hashbench validate`")
+    once = {key: values[0] for key, values in settings.items()}
+    fitter = fitter_for(params, arguments.profile, arguments.method, once, arguments.bits)
+    use_one_core()  # as the stage does, for the same bits
+    measured: Row = {}
+    for cell in track(list(fitter.params.cells()), f"fit {arguments.method}"):
+        measured[cell.dataset, cell.backbone, cell.bits] = _measured(fitter, cell, params, arguments.timeout)
+    title = f"{fitter.method_class.title} (this run, one seed)"
+    _print(title, measured, _recorded(params, arguments.profile), arguments.profile)
 
 
-def _parse(setting: str) -> tuple[str, Any]:
-    key, equals, text = setting.partition("=")
-    if not key or not equals:
-        raise HashbenchError(f"--set takes KEY=VALUE, got '{setting}'")
-    with contextlib.suppress(ValueError):
-        return key, json.loads(text)  # YAML takes 3e-3 for a word
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise HashbenchError(f"--set {key}: '{text}' is no plain value") from None
-    return key, value
+def _measured(fitter: Fitter, cell: Cell, params: Params, timeout: float | None) -> float:
+    """The mAP of a cell, fitted within `timeout` seconds; a warning where its codes waste bits."""
+    from hashbench.evaluation.summary import EvaluationRules, evaluate_codes
+    from hashbench.fitting import wasted_bits
+
+    where = f"{fitter.method_class.title} on {cell.dataset}, {cell.bits} bits"
+    features = fitter.features(cell.dataset, cell.backbone, fitter.new_method().needs)
+    with time_limit(timeout, f"{where}: fit and encode"):
+        (fitted,) = fitter.fitted((cell,))
+    query, database = fitted.codes["query"], fitted.codes["database"]
+    for remark in wasted_bits(database):
+        log.warning("%s: %s", where, remark)
+    k, denominator, empty = params.datasets[cell.dataset].k, params.evaluation.denominator, params.evaluation.empty
+    return evaluate_codes(query, database, features.split, EvaluationRules(k, denominator, empty, [1])).map
 
 
-def _recorded(params: Params, profile: str) -> dict[str, dict[Column, float]]:
-    """Mean mAP over seeds of every method that has run records, by title."""
-    layout = Layout(profile)
-    values: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for name in params.methods:
-        for cell in cells_of(params, profile, name):
-            path = layout.record(cell)
-            if path.is_file():
-                record = read_record(path)
-                values[record.method_title][cell.dataset, cell.backbone, cell.bits].append(record.map)
-    return {title: {column: fmean(maps) for column, maps in cells.items()} for title, cells in values.items()}
+def _recorded(params: Params, profile: str) -> dict[str, Row]:
+    """Mean mAP over seeds of every method of the tables that has run records, by title."""
+    from hashbench.artefacts.layout import Layout
+    from hashbench.artefacts.records import read_records
+    from hashbench.methods.registry import load_method
+
+    path = Layout(profile).records
+    found: dict[str, dict[Column, list[float]]] = {}
+    for record in read_records(path) if path.is_file() else []:
+        if record.method in params.methods:
+            column = record.dataset, record.backbone, record.bits
+            found.setdefault(record.method, {}).setdefault(column, []).append(record.evaluation.map)
+    titles = {method: load_method(params.methods[method].code).title for method in found}
+    return {titles[method]: {column: fmean(maps) for column, maps in row.items()} for method, row in found.items()}
 
 
-def _print(title: str, measured: dict[Column, float], recorded: dict[str, dict[Column, float]], profile: str) -> None:
+def _print(title: str, measured: Row, recorded: dict[str, Row], profile: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     rows = {**{name: row for name, row in recorded.items() if set(measured) <= set(row)}, title: measured}
     table = Table(title=f"mAP on profile {profile}", title_justify="left", box=None, header_style="bold")
     table.add_column("method")

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+from hashbench.commands.options import add_profile
 
-from hashbench.errors import HashbenchError
-from hashbench.layout import Layout
-from hashbench.params import did_you_mean, load_params
-from hashbench.stages.evaluate import read_record
-from hashbench.types import RunRecord
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hashbench.artefacts.layout import Layout
+    from hashbench.config.params import Params
+    from hashbench.records import RunRecord
+
+HELP = "print a table or a run record, and where the files are"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("what", metavar="WHAT", help="table1, table2, table3, figures, ablation, or a run's name")
+    add_profile(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print what was asked for."""
+    show(arguments.what, arguments.profile)
 
 
 def show(what: str, profile: str) -> None:
     """Print the table, figure list or run called `what`."""
-    load_params().profile(profile)
-    layout = Layout(profile)
-    tables = sorted(layout.results.glob("*.md"))
-    table = next((path for path in tables if path.stem == what), None)
-    if table is not None:
-        print(table.read_text(encoding="utf-8"))
-        _print_files(layout.results, what)
+    from hashbench.artefacts.layout import Layout
+    from hashbench.config.params import load_params
+
+    params = load_params()
+    params.profile(profile)
+    layouts = [Layout(profile), Layout(profile, "ablations")]
+    folders = [folder for layout in layouts for folder in (layout.results, layout.seconds.parent)]
+    tables = {path.stem: path for folder in folders for path in sorted(folder.glob("*.md"))}
+    if what in tables:
+        print(tables[what].read_text(encoding="utf-8"))
+        _print_files(tables[what].parent, what)
     elif what == "figures":
-        _print_files(layout.results, "figures")
+        _print_files(layouts[0].results, "figures")
     else:
-        _print_run(what, layout, [path.stem for path in tables])
+        _print_run(what, params, layouts, [*tables])
 
 
 def _print_files(folder: Path, name: str) -> None:
@@ -35,39 +53,56 @@ def _print_files(folder: Path, name: str) -> None:
     print("Files:", *(f"  {path}" for path in found if path.is_file()), sep="\n")
 
 
-def _print_run(name: str, layout: Layout, tables: list[str]) -> None:
-    folders = (layout.runs, replace(layout, group="ablations").runs)
-    runs = {path.stem: path for folder in folders for path in folder.glob("*.json")}
+def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[str]) -> None:
+    from rich.console import Console
+
+    from hashbench.artefacts.records import read_records
+    from hashbench.config.params import did_you_mean
+    from hashbench.errors import HashbenchError
+
+    recorded = [layout for layout in layouts if layout.records.is_file()]
+    runs = {record.cell.name: (layout, record) for layout in recorded for record in read_records(layout.records)}
+    if not runs:
+        remedy = f"nox -s reproduce_table1 -- --profile {layouts[0].profile}"
+        raise HashbenchError(f"profile {layouts[0].profile} has no results yet; run `{remedy}`")
     if name not in runs:
-        allowed = [*tables, "figures", *runs]
-        if not runs:
-            remedy = f"nox -s reproduce_table1 -- --profile {layout.profile}"
-            raise HashbenchError(f"profile {layout.profile} has no results yet; run `{remedy}`")
-        guess = did_you_mean(name, allowed).partition(" (allowed")[0]
-        raise HashbenchError(f"nothing is called '{name}' in {layout.results}{guess}")
-    record = read_record(runs[name])
-    Console().print(_run_table(record))
+        guess = did_you_mean(name, [*tables, "figures", *runs]).partition(" (allowed")[0]
+        raise HashbenchError(f"nothing is called '{name}' in {layouts[0].results}{guess}")
+    Console().print(_run_table(params, *runs[name]))
 
 
-def _run_table(record: RunRecord) -> Table:
-    table = Table(title=f"{record.method_title}, {record.bits} bits, seed {record.seed}", box=None, show_header=False)
-    low, high = record.map_ci95
+def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
+    from rich.table import Table
+
+    from hashbench.artefacts.records import read_seconds
+    from hashbench.config.selection import report_params
+    from hashbench.reporting import cards_of
+
+    card = cards_of(report_params(params, layout.profile, layout.group))[record.method]
+    sources = {note.name: note.source for note in card.hyperparameters}
+    found, seconds = record.evaluation, read_seconds(layout.seconds).get(record.cell)
+    low, high = found.map_ci95
     rows = {
-        "data set": f"{record.dataset_title}, {record.split}, digest {record.split_digest}",
-        "backbone": record.backbone_title,
-        f"mAP@{record.k or 'all'}": f"{record.map:.4f} (95 % over queries: {low:.4f} to {high:.4f})",
-        "by tie order": f"{record.map_pessimistic:.4f} to {record.map_optimistic:.4f}",
-        "precision within radius 2": f"{record.precision_within_2:.4f}, "
-        f"{record.found_nothing_within_2:.1%} of queries find nothing",
-        "codes": f"{record.distinct_codes} distinct of {record.n_database}, largest bucket {record.largest_bucket}",
-        "seconds": f"fit {record.seconds.fit:.2f}, encode {record.seconds.encode:.2f}, "
-        f"evaluate {record.seconds.evaluate:.2f}",
-        **{f"  {key}": f"{entry.value} ({entry.source})" for key, entry in record.hyperparameters.items()},
-        "deviations": "\n".join(record.deviations) or "none",
-        "made with": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
-        "device": record.device,
-        "program": record.program_digest,
+        "data set": f"{params.datasets[record.dataset].title}, {record.split}, digest {record.split_digest}",
+        "backbone": params.backbones[record.backbone].title,
+        f"mAP@{found.k or 'all'}": f"{found.map:.4f} (95 % over queries: {low:.4f} to {high:.4f})",
+        "by tie order": f"{found.map_pessimistic:.4f} to {found.map_optimistic:.4f}",
+        "precision within radius 2": f"{found.precision_within_2:.4f}, "
+        f"{found.found_nothing_within_2:.1%} of queries find nothing",
+        "codes": f"{found.distinct_codes} distinct of {record.n_database}, largest bucket {found.largest_bucket}",
+        "seconds": f"fit {seconds.fit:.2f}, encode {seconds.encode:.2f}, evaluate {seconds.evaluate:.2f}"
+        if seconds
+        else "not kept",
+        **{
+            f"  {key}": f"{value} ({sources.get(key, 'no longer in params.yaml')})"
+            for key, value in record.fit.hyperparameters.items()
+        },
+        "deviations": "\n".join(card.deviations) or "none",
+        "made with": ", ".join(f"{name} {number}" for name, number in record.fit.versions.items()),
+        "device": f"{record.fit.device}, {record.fit.processor}",
+        "program": record.fit.code,
     }
+    table = Table(title=f"{card.title}, {record.bits} bits, seed {record.seed}", box=None, show_header=False)
     for name, value in rows.items():
         table.add_row(name, value)
     return table

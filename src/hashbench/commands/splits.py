@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
-from hashbench.data.splits import diff_splits
-from hashbench.store import read_split
+HELP = "compare two splits"
 
 
-def diff(a: str, b: str) -> None:
-    """Print how the split files `a` and `b` differ."""
-    print(diff_splits(read_split(Path(a)), read_split(Path(b))))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("action", choices=["diff"])
+    parser.add_argument("a", metavar="A", type=Path, help="a split file (.safetensors)")
+    parser.add_argument("b", metavar="B", type=Path)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print how two split files differ."""
+    from hashbench.artefacts.split import read_split
+    from hashbench.data.splits import diff_splits
+
+    print(diff_splits(read_split(arguments.a), read_split(arguments.b)))

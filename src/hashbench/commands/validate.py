@@ -1,4 +1,4 @@
-"""`hashbench validate METHOD`: try hyperparameters on the train rows alone.
+"""`hashbench validate METHOD`: try hyperparameters on the train rows alone, several values of one in turn.
 
 One train row in ten is held out as a query and searched for among the other nine, on which the method was fitted. The
 queries and the database of the benchmark are never looked at, so what is chosen this way is chosen fairly.
@@ -6,58 +6,101 @@ queries and the database of the benchmark are never looked at, so what is chosen
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+import argparse
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
+from hashbench.commands.trials import add_trial_arguments, fitter_for, settings_of, time_limit
 
-from hashbench.commands.fit import block_with
-from hashbench.evaluation import evaluate
-from hashbench.layout import Cell, cells_of
-from hashbench.methods.registry import load_method
-from hashbench.params import load_params
-from hashbench.progress import track
-from hashbench.seeding import numpy_generator, run_seed
-from hashbench.stages.fit import constructor
-from hashbench.stages.provide import Features, open_features
-from hashbench.stages.side_by_side import use_one_core
-from hashbench.types import Array, Split, TrainView
+if TYPE_CHECKING:
+    from hashbench.cells import Cell
+    from hashbench.fitter import Fitter
+    from hashbench.fitting import Features
+    from hashbench.types import Array, ItemView, Split, TrainView
 
+HELP = "try hyperparameters of a method on held-out train rows, never on query rows; a repeated --set is a sweep"
 HELD_OUT = 10
 
 
-def validate(method: str, profile: str, settings: list[str], bits: list[int] | None) -> None:
-    """Print the validation mAP of `method` with `settings` for every data set, backbone and code length."""
-    params = load_params()
-    block = block_with(method, params, profile, settings)
-    method_class = load_method(block.code)
-    new_method = constructor(method, method_class, block)
-    lengths = bits or params.profile(profile).bits
-    table = Table(title=f"{method_class.title}, held-out train rows", title_justify="left", box=None)
-    for column in ("data set", "backbone", "bits", "mAP@k", "k", "seconds to fit"):
-        table.add_column(column, justify="left" if column in ("data set", "backbone") else "right")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_trial_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the validation mAP of the method for every data set, backbone, code length and combination of settings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hashbench.config.params import load_params
+    from hashbench.execution.processes import use_one_core
+    from hashbench.progress import track
+
+    params, settings = load_params(), settings_of(arguments.set)
+    combinations = [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+    tried = {
+        ", ".join(f"{key}={value}" for key, value in combination.items()): fitter_for(
+            params, arguments.profile, arguments.method, combination, arguments.bits
+        )
+        for combination in combinations
+    }
     use_one_core()
-    for dataset, backbone in dict.fromkeys((c.dataset, c.backbone) for c in cells_of(params, profile, method)):
-        features = open_features(params, profile, dataset, backbone, new_method().needs)
-        split, train = validation_part(features, run_seed(params.base_seed, "validation", dataset))
-        k = min(params.datasets[dataset].k or len(split.database), len(split.database) // 20)
-        for n_bits in track(lengths, f"validate {method} on {dataset}"):
-            seed = Cell(dataset, backbone, method, n_bits, 0).derived_seed(params.base_seed)
-            fitted = new_method()
-            start = time.perf_counter()
-            fitted.fit(train, n_bits, seed)
-            seconds = time.perf_counter() - start
-            codes = [fitted.encode(features.items(rows)) for rows in (split.query, split.database)]
-            labels = [split.labels[rows] for rows in (split.query, split.database)]
-            found = evaluate(codes[0], codes[1], labels[0], labels[1], k=k)
-            table.add_row(dataset, backbone, str(n_bits), f"{found.map:.4f}", str(k), f"{seconds:.1f}")
+    some = next(iter(tried.values()))
+    title, cells = some.method_class.title, list(some.params.cells())
+    table = Table(title=f"{title}, held-out train rows", title_justify="left", box=None)
+    for column in ("data set", "backbone", "setting"):
+        table.add_column(column)
+    for column in ("bits", "mAP@k", "k", "seconds to fit"):
+        table.add_column(column, justify="right")
+    for cell, (setting, fitter) in track(list(product(cells, tried.items())), f"validate {title}"):
+        with time_limit(arguments.timeout, f"{title} on {cell.dataset}, {cell.bits} bits: fit and encode"):
+            found, k, seconds = _validated(fitter, cell, params.datasets[cell.dataset].k)
+        row = (cell.dataset, cell.backbone, setting or "that of params.yaml", str(cell.bits))
+        table.add_row(*row, f"{found:.4f}", str(k), f"{seconds:.1f}")
     Console().print(table)
+
+
+def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, float]:
+    """The mAP@k of held-out train rows, its k, at most a twentieth of the rows searched, and the seconds of the fit."""
+    from hashbench.evaluation import evaluate
+    from hashbench.execution.sessions import session_of
+    from hashbench.fitting import fit_cells
+    from hashbench.seeding import run_seed
+
+    method, base_seed = fitter.new_method(), fitter.params.base_seed
+    features = fitter.features(cell.dataset, cell.backbone, method.needs)
+    split, train = validation_part(features, run_seed(base_seed, "validation", cell.dataset))
+    session = session_of(fitter.params, cell.name, None, lambda: False)
+    (fitted,) = fit_cells(
+        [method], HeldOut(split, train, features), [cell.bits], [cell.derived_seed(base_seed)], session
+    )
+    k = min(k or len(split.database), len(split.database) // 20)
+    labels = split.labels[split.query], split.labels[split.database]
+    found = evaluate(fitted.codes["query"], fitted.codes["database"], *labels, k=k)
+    return found.map, k, fitted.fit_seconds
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Features of train rows alone: what a method is fitted on, and the split by which it is judged."""
+
+    split: Split
+    train: TrainView
+    all: Features
+
+    def items(self, rows: Array) -> ItemView:
+        """The features of some rows of the data set."""
+        return self.all.items(rows)
 
 
 def validation_part(features: Features, seed: int) -> tuple[Split, TrainView]:
     """A split of the train rows alone, held-out ones as queries, and the view of the others to fit on."""
+    import numpy as np
+
+    from hashbench.seeding import numpy_generator
+    from hashbench.types import Split
+
     train, n = features.train, len(features.train)
     order = numpy_generator(seed).permutation(n)
     held, kept = order[: n // HELD_OUT], np.sort(order[n // HELD_OUT :])

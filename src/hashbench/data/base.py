@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from hashbench.data.fetch import FileSpec, fetch, obstacle_to_fetching
 from hashbench.data.images import ImageFiles
 from hashbench.errors import HashbenchError
+from hashbench.settings import settings
 from hashbench.types import Array
 
 TRAIN_FOLD, TEST_FOLD = 0, 1
@@ -72,6 +73,15 @@ class Dataset:
             return np.asarray(self.images[np.asarray(rows, dtype=np.int64)])
         return [self.images[int(row)] for row in rows]
 
+    def pixels_digest(self) -> str:
+        """The sha256, in hex, of all images: of their pixels, or of their files where they stay on disk."""
+        if isinstance(self.images, ImageFiles):
+            return self.images.digest()
+        sha = hashlib.sha256(str(self.images.shape).encode())
+        for start in range(0, len(self), 1 << 14):
+            sha.update(np.ascontiguousarray(self.images[start : start + (1 << 14)]).data)
+        return sha.hexdigest()
+
 
 @dataclass(frozen=True)
 class Source:
@@ -85,11 +95,11 @@ class Source:
     folders: tuple[Path, ...]
 
     @classmethod
-    def default(cls, name: str, title: str) -> Source:
+    def default(cls, name: str) -> Source:
         """The folder that HASHBENCH_DATA names, if it is set, then `data/` in the working directory."""
-        shared = os.environ.get("HASHBENCH_DATA")
-        folders = (Path(shared),) if shared else ()
-        return cls(name, title, (*folders, Path("data")))
+        shared = settings().data
+        folders = (shared,) if shared else ()
+        return cls(name, name, (*folders, Path("data")))
 
     def fetch(self, spec: FileSpec) -> Path:
         """The verified file `spec`: found in one of the folders, or downloaded to the first."""

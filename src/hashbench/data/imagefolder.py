@@ -15,6 +15,7 @@ TITLE = "Image folder"
 LICENCE = "that of the images"
 CITATION = ""
 FILES: tuple[FileSpec, ...] = ()
+BY_HAND = {"{file}": "put there a folder or zip laid out train/<class>/<image>, test/<class>/<image>"}
 
 _FOLDS = {"train": TRAIN_FOLD, "test": TEST_FOLD}
 
@@ -24,7 +25,7 @@ def load(source: Source, file: str, sha256: str | None = None, on_bad_image: Bad
 
     `file`: path of the folder or zip, below a data folder; `sha256`: the zip's, checked where it is given.
     """
-    path = source.find(file, "put there a folder or zip laid out train/<class>/<image>, test/<class>/<image>")
+    path = source.find(file, BY_HAND["{file}"])
     if path.is_file():
         path = source.fetch(FileSpec(file, sha256=sha256))
     names = [name for name in _names(path) if name.lower().endswith(IMAGE_ENDINGS)]

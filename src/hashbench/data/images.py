@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import logging
 import os
@@ -63,6 +64,13 @@ class ImageFiles:
             return _zip(archive, os.getpid()).read(inside) if inside else archive.read_bytes()
         except _READ_ERRORS as error:
             raise BadImageError(f"{path}: image cannot be read ({error}); {_REMEDY}") from None
+
+    def digest(self) -> str:
+        """The sha256, in hex, of all files as their publisher made them, in order."""
+        sha = hashlib.sha256()
+        for row in track(range(len(self)), "digest of the images"):
+            sha.update(hashlib.sha256(self.encoded(row)).digest())
+        return sha.hexdigest()
 
     def missing(self) -> list[str]:
         """The paths where there is no file."""

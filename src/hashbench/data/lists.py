@@ -33,7 +33,7 @@ def published(repository: str, commit: str, folder: str, **files: str) -> Draw:
 
     def draw(dataset: Dataset, generator: np.random.Generator) -> Parts:
         specs = {part: spec(file) for part, file in files.items()}
-        source = Source.default(dataset.name, dataset.title)
+        source = Source.default(dataset.name)
         paths = source.gather(tuple(specs.values()), {})
         return _draw_listed(dict(zip(specs, paths, strict=True)), dataset, generator)
 

@@ -28,11 +28,10 @@ FILES = (
     FileSpec("nuswide/ImageList.zip", by_hand=f"put there the 'Image List' zip of {_PAGE}"),
     FileSpec("nuswide/Groundtruth.zip", by_hand=f"put there the 'Groundtruth' zip (concepts) of {_PAGE}"),
 )
-_IMAGES = "nuswide/Flickr"
-_IMAGES_BY_HAND = (
-    f"ask for the images by the form at {_PAGE} and put them there as the publisher lays them out, "
+BY_HAND = {
+    "nuswide/Flickr": f"ask for the images by the form at {_PAGE} and put them there as the publisher lays them out, "
     f"<folder>/<name>.jpg, the paths of Imagelist.txt"
-)
+}
 
 
 def load(source: Source, concepts: int, unlabelled: bool = False, on_bad_image: BadImagePolicy = "fatal") -> Dataset:
@@ -42,7 +41,7 @@ def load(source: Source, concepts: int, unlabelled: bool = False, on_bad_image: 
     The test part is the publisher's. Many copies lack images whose owners removed them: `on_bad_image: skip` leaves
     these out, and a protocol that needs them all says so.
     """
-    image_list, truth, images = source.gather(FILES, {_IMAGES: _IMAGES_BY_HAND})
+    image_list, truth, images = source.gather(FILES, BY_HAND)
     names = _read_names(image_list, "Imagelist.txt")
     test_names = set(_read_names(image_list, "TestImagelist.txt"))
     class_names, labels = _read_concepts(truth, len(names))

@@ -13,14 +13,15 @@ from hashbench.data.base import Dataset, Source
 from hashbench.data.fetch import FileSpec
 from hashbench.errors import HashbenchError
 
-_SHARED = {"archives", "base", "drawing", "fetch", "images", "lists", "registry", "splits"}
+_SHARED = {"archives", "base", "drawing", "fetch", "images", "lists", "registry", "splits", "transfer"}
 
 
 class DatasetModule(Protocol):
     """What a data set's file defines.
 
-    `FILES` are the files that can be fetched or must be put in place by hand; `load` gives the data set, fetching
-    what is missing; keys of its block in params.yaml become keyword arguments of `load`.
+    `FILES` are the files that can be fetched or must be put in place by hand, and `BY_HAND`, where there is one, says
+    of further files and folders how to get them (a name may hold an option of `load` in braces); `load` gives the data
+    set, fetching what is missing; keys of its block in params.yaml become keyword arguments of `load`.
     """
 
     TITLE: str
@@ -42,6 +43,14 @@ def load_dataset_module(kind: str) -> DatasetModule:
     if kind not in dataset_kinds():
         raise HashbenchError(f"unknown data set kind '{kind}' (allowed: {', '.join(dataset_kinds())})")
     return cast(DatasetModule, importlib.import_module(f"hashbench.data.{kind}"))
+
+
+def files_by_hand(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """What has to be put in place by hand for a data set with these options: names below the data folder, and how."""
+    module = load_dataset_module(kind)
+    more: Mapping[str, str] = getattr(module, "BY_HAND", {})
+    files = {spec.name: spec.by_hand for spec in module.FILES if not spec.urls}
+    return files | {name.format_map(options): how for name, how in more.items()}
 
 
 def load_dataset(kind: str, source: Source, options: Mapping[str, Any]) -> Dataset:

@@ -12,9 +12,10 @@ import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.protocol import evaluate
+from hashbench.evaluation.results import CodeStatistics, Evaluation
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
-from hashbench.types import Array, CodeStatistics, Evaluation
+from hashbench.types import Array
 
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
 _SEED = 0  # of the bootstrap: the same file gives the same output

@@ -10,8 +10,9 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.packing import PackedItems, pack_codes, pack_labels
 from hashbench.evaluation.ranking import rankings
+from hashbench.evaluation.results import Evaluation
 from hashbench.evaluation.rules import Engine, Rules, check_choice, check_ranks
-from hashbench.types import Array, Evaluation
+from hashbench.types import Array
 
 
 def evaluate(

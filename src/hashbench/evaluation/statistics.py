@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import entr  # type: ignore[import-untyped]
 
 from hashbench.evaluation.packing import pack_codes, unpack_codes
-from hashbench.types import Array, CodeStatistics
+from hashbench.evaluation.results import CodeStatistics
+from hashbench.types import Array
 
 _ROWS_AT_A_TIME = 1 << 15
 

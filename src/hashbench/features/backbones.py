@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,8 @@ from hashbench.errors import HashbenchError
 from hashbench.features.augment import augment
 from hashbench.features.resample import Images, resample
 from hashbench.features.specs import Augmentation, BackboneSpec, PublishedWeights
+from hashbench.features.weights import tensors_digest
+from hashbench.settings import settings
 from hashbench.types import Array
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -169,15 +170,22 @@ def _fill(network: Any, state: dict[str, Tensor], complaint: str) -> None:
 def published_weights(weights: PublishedWeights) -> Path:
     """The file that holds `weights`: from $HASHBENCH_WEIGHTS, else from `weights/`, else downloaded.
 
-    Raises HashbenchError where it is nowhere, or is not the one that the sha256 names.
+    Raises HashbenchError where it is nowhere, or is not the one that the checksums name.
     """
-    folders = [Path(folder) for folder in (os.environ.get("HASHBENCH_WEIGHTS"), "weights") if folder]
+    folders = [folder for folder in (settings().weights, Path("weights")) if folder]
     path = next((folder / weights.file for folder in folders if (folder / weights.file).is_file()), None)
     if path is None:
         path = _download(weights, f"put {weights.file} into {' or '.join(map(str, folders))}")
-    if weights.sha256 is not None and (found := _sha256(path)) != weights.sha256:
-        raise HashbenchError(f"{path}: sha256 is {found}, not {weights.sha256} as params.yaml says; fetch it again")
+    _check(path, weights)
     return path
+
+
+def _check(path: Path, weights: PublishedWeights) -> None:
+    checksums = {_sha256: weights.sha256, tensors_digest: weights.tensors_sha256}
+    given = {digest: value for digest, value in checksums.items() if value is not None}
+    if given and all(digest(path) != value for digest, value in given.items()):
+        found, value = _sha256(path), weights.sha256 or f"that of the tensors {weights.tensors_sha256}"
+        raise HashbenchError(f"{path}: sha256 is {found}, not {value} as params.yaml says; fetch it again")
 
 
 def _download(weights: PublishedWeights, remedy: str) -> Path:
@@ -185,17 +193,17 @@ def _download(weights: PublishedWeights, remedy: str) -> Path:
 
     if weights.hub is None:
         raise HashbenchError(f"backbone weights {weights.file} are missing; {remedy}")
-    if os.environ.get("HASHBENCH_OFFLINE", "") not in ("", "0"):
-        origin = f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/model.safetensors"
+    if settings().offline:
         raise HashbenchError(
             f"backbone weights {weights.file} are missing and HASHBENCH_OFFLINE forbids to download them; "
-            f"{remedy} (it is {origin})"
+            f"{remedy} (it is {weights.url})"
         )
     try:
         return Path(hf_hub_download(weights.hub, "model.safetensors", revision=weights.revision))
     except Exception as error:  # huggingface_hub lets errors of several HTTP libraries through
         reason = " ".join(str(error).split())[:200]
-        raise HashbenchError(f"{weights.hub} at {weights.revision} cannot be downloaded ({reason}); {remedy}") from None
+        place = f"{weights.hub} at {weights.revision or 'main'}"
+        raise HashbenchError(f"{place} cannot be downloaded ({reason}); {remedy}") from None
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from hashbench.errors import HashbenchError
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 PerChannel = tuple[float, float, float]
 
 
@@ -69,22 +70,33 @@ class Augmentation(_Block):
 class PublishedWeights(_Block):
     """Weights made elsewhere: the local file `file` (safetensors), or else that of a Hugging Face repository.
 
-    `sha256`: of the file, checked where given. `hub` names a timm model's repository and `revision` the full hash of
-    one of its commits, so that what is downloaded never changes.
+    `bytes`: about how large it is. `sha256`: of the file; `tensors_sha256`: of what it holds, see `tensors_digest`;
+    where one is given, the file must have it, where both are, one of them. `hub` names a timm model's repository and
+    `revision` the full hash of one of its commits, so that what is downloaded never changes; without it, the newest
+    file is downloaded.
     """
 
     file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    hub: str | None = None
+    bytes: Positive | None = None
+    sha256: Sha256 | None = None
+    tensors_sha256: Sha256 | None = None
+    hub: Annotated[str, Field(pattern="^[\\w.-]+/[\\w.-]+$")] | None = None
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
 
     @model_validator(mode="after")
     def _is_pinned(self) -> Self:
         if not self.file.endswith(".safetensors"):
             raise ValueError(f"weights are read from .safetensors files alone, got {self.file}")
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError("hub and revision (the commit's 40 hex digits) go together")
+        if self.revision is not None and self.hub is None:
+            raise ValueError("revision is that of a hub repository; name it under hub")
         return self
+
+    @property
+    def url(self) -> str | None:
+        """The address of the file, where it has one."""
+        if self.hub is None:
+            return None
+        return f"https://huggingface.co/{self.hub}/resolve/{self.revision or 'main'}/model.safetensors"
 
 
 class Pretraining(_Block):

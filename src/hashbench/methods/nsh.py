@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.base import Paper, features_of
-from hashbench.methods.binarize import sign, straight_through_sign
-from hashbench.methods.networks import HeadMethod, hash_head, linear
-from hashbench.methods.sorting import sorter_named
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews
-from hashbench.types import TrainView
+from hashbench.learning.binarize import sign, straight_through_sign
+from hashbench.learning.hyperparameters import Count, LessThan, NotNegative, Positive
+from hashbench.learning.inputs import features_of
+from hashbench.learning.networks import HeadMethod, hash_head, linear
+from hashbench.learning.sorting import sorter_named
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews
+from hashbench.types import Paper, TrainView
 
 
 def code_similarities(codes1: Tensor, codes2: Tensor) -> Tensor:
@@ -92,16 +93,16 @@ class NSH(HeadMethod):
     def __init__(
         self,
         *,
-        sorter: str,
-        sorter_temperature: float,
-        m: int,
-        temperature: float,
-        latent: int,
-        hidden: int,
-        quantisation: float,
-        learning_rate: float,
-        batch_size: int,
-        epochs: int,
+        sorter: Literal["softsort", "neuralsort", "sinkhorn", "diffsort", "torchsort"],
+        sorter_temperature: Positive,
+        m: Annotated[Count, LessThan("batch_size")],
+        temperature: Positive,
+        latent: Count,
+        hidden: Count,
+        quantisation: NotNegative,
+        learning_rate: Positive,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         self.sort = sorter_named(sorter)
         self.sorter_temperature = sorter_temperature
@@ -119,10 +120,10 @@ class NSH(HeadMethod):
         return hash_head(n_features, self.hidden, n_bits, generator)
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views")
+        views = StoredViews(train, "views", device)
         assert isinstance(head, nn.Sequential)
         standardise, to_bits = head[0], head[1:]
         latent_head = linear(features_of(train, self.encodes).shape[1], self.latent, generator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import sys
@@ -11,6 +10,7 @@ from types import ModuleType
 
 from hashbench.errors import HashbenchError
 from hashbench.methods.base import Method
+from hashbench.methods.faults import own_code
 
 _PACKAGES = {"baselines": "hashbench.baselines", "src/hashbench/methods": "hashbench.methods"}
 
@@ -21,7 +21,7 @@ def load_method(code: str) -> type[Method]:
     `code` is `baselines/<name>.py`, `src/hashbench/methods/<name>.py`, the path of any other Python file, or
     `package.module:Class`. A file holds exactly one method class.
     """
-    if ":" in code and not Path(code).exists():
+    if _is_class(code):
         module_name, _, class_name = code.partition(":")
         found = getattr(_import(module_name, code), class_name, None)
         if found is None:
@@ -41,10 +41,41 @@ def load_method(code: str) -> type[Method]:
     return _checked(classes[0], code)
 
 
-def _module_of_file(path: Path) -> ModuleType:
+def module_of(code: str) -> str:
+    """Where the source of what `code` names is looked for: the name of a module, or the path of a `.py` file."""
+    path = Path(code)
+    if _is_class(code):
+        return code.partition(":")[0]
     package = _PACKAGES.get(path.parent.as_posix())
-    if package is not None:
-        return _import(f"{package}.{path.stem}", str(path))
+    return f"{package}.{path.stem}" if package else code
+
+
+def file_of(code: str) -> Path | None:
+    """Where the file that `code` names lies, whether it is there or not; None for `package.module:Class`."""
+    if _is_class(code):
+        return None
+    path, package = Path(code), _PACKAGES.get(Path(code).parent.as_posix())
+    spec = importlib.util.find_spec(f"{package}.{path.stem}") if package and path.stem.isidentifier() else None
+    return Path(spec.origin) if spec and spec.origin else path
+
+
+def own_files() -> list[str]:
+    """The `code` of every file of the repository's two packages, a method or not."""
+    return sorted(
+        f"{folder}/{path.name}"
+        for folder, package in _PACKAGES.items()
+        for place in (getattr(importlib.util.find_spec(package), "submodule_search_locations", None) or ())
+        for path in Path(place).glob("*.py")
+    )
+
+
+def _is_class(code: str) -> bool:
+    return ":" in code and not Path(code).exists()
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if path.parent.as_posix() in _PACKAGES:
+        return _import(module_of(path.as_posix()), str(path))
     if not path.is_file():
         raise HashbenchError(f"method code {path}: no such file; give a Python file or package.module:Class")
     name = f"hashbench_user_method_{path.stem}"
@@ -53,15 +84,18 @@ def _module_of_file(path: Path) -> ModuleType:
         raise HashbenchError(f"method code {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with own_code(f"method code {path}", "importing it", [path]):
+        spec.loader.exec_module(module)
     return module
 
 
 def _import(module_name: str, code: str) -> ModuleType:
     try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise HashbenchError(f"method code {code}: cannot import {error.name}") from error
+        spec = importlib.util.find_spec(module_name)
+        with own_code(f"method code {code}", "importing it", [spec.origin] if spec and spec.origin else []):
+            return importlib.import_module(module_name)
+    except (ModuleNotFoundError, ValueError) as error:
+        raise HashbenchError(f"method code {code}: cannot import {getattr(error, 'name', module_name)}") from error
 
 
 def _checked(found: object, code: str) -> type[Method]:
@@ -82,22 +116,3 @@ def _checked(found: object, code: str) -> type[Method]:
     if not isinstance(found, type) or missing:
         raise HashbenchError(f"method code {code}: not a Method, it lacks {', '.join(missing)}")
     return found
-
-
-def code_files(method: type[Method]) -> list[Path]:
-    """The files of hashbench's methods that decide what `method` computes: its own and what that imports, in order.
-
-    A cell is fitted again exactly where one of these, its hyperparameters or its input changes.
-    """
-    found: dict[str, Path] = {}
-    waiting = [method.__module__]
-    while waiting:
-        name = waiting.pop()
-        path = Path(str(sys.modules[name].__file__)) if name in sys.modules else None
-        if name in found or path is None:
-            continue
-        found[name] = path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hashbench.methods."):
-                waiting.append(str(node.module))
-    return [found[name] for name in sorted(found)]

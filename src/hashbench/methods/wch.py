@@ -6,7 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
-from hashbench.methods.base import Paper, features_of
-from hashbench.methods.binarize import straight_through_sign
-from hashbench.methods.networks import HeadMethod, linear
-from hashbench.methods.standardise import Standardise
-from hashbench.methods.training import Recipe, Training
-from hashbench.methods.views import StoredViews, draw_view_pairs
-from hashbench.types import Array, ItemView, TrainableBackbone, TrainView
+from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.hyperparameters import Count, Positive
+from hashbench.learning.inputs import features_of
+from hashbench.learning.networks import HeadMethod, linear
+from hashbench.learning.standardise import Standardise
+from hashbench.learning.training import Recipe, Training
+from hashbench.learning.views import StoredViews, draw_view_pairs
+from hashbench.types import Array, ItemView, Paper, TrainableBackbone, TrainView
 
 _COSINES_AT_ONCE = 2**20
 
@@ -135,9 +136,9 @@ class PreExtractedTokens:
         *_OF_THE_HEAD,
     )
 
-    def start(self, train: TrainView) -> nn.Module:
-        """Begin to draw from `train`; what makes patch tokens (N, P, D) of a drawn view, to be trained."""
-        self._views = StoredViews(train, "view_tokens")
+    def start(self, train: TrainView, device: str) -> nn.Module:
+        """Begin to draw from `train`, on `device`; what makes patch tokens (N, P, D) of a drawn view, to be trained."""
+        self._views = StoredViews(train, "view_tokens", device)
         return nn.Identity()
 
     def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -167,7 +168,7 @@ class FineTunedTokens:
 
     _network: nn.Module | None = None
 
-    def start(self, train: TrainView) -> nn.Module:
+    def start(self, train: TrainView, device: str) -> nn.Module:
         """See `PreExtractedTokens`."""
         self._train, self._images = train, features_of(train, "images")
         self._network = _backbone_of(train).build().train()
@@ -247,15 +248,15 @@ class WCH(HeadMethod):
     def __init__(
         self,
         *,
-        backbone: str,
+        backbone: Literal["frozen", "finetune"],
         attention: bool,
         weights: bool,
-        temperature: float,
-        weight_temperature: float,
-        hidden: int,
-        learning_rate: float,
-        batch_size: int,
-        epochs: int,
+        temperature: Positive,
+        weight_temperature: Positive,
+        hidden: Count,
+        learning_rate: Positive,
+        batch_size: Count,
+        epochs: Count,
     ) -> None:
         if backbone not in _TOKENS:
             raise HashbenchError(f"backbone must be one of {', '.join(_TOKENS)}, got '{backbone}'")
@@ -282,11 +283,11 @@ class WCH(HeadMethod):
         )
 
     def training(
-        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator
+        self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        standardise, to_bits, to_tokens = head[0], head[1:], self._tokens.start(train)
+        standardise, to_bits, to_tokens = head[0], head[1:], self._tokens.start(train, device)
 
         def loss_terms(view1: Tensor, view2: Tensor) -> Mapping[str, Tensor]:
             tokens1, tokens2 = standardise(to_tokens(torch.cat([view1, view2]))).chunk(2)

@@ -3,97 +3,133 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from hashbench.report import rendering
-from hashbench.report.ablation import ablation_table
 from hashbench.report.bundle import ReportBundle
 from hashbench.report.citing import bibtex
 from hashbench.report.claims import Claim, check
-from hashbench.report.cost import table3
-from hashbench.report.html import Figure, page
-from hashbench.report.plots import all_plots
-from hashbench.report.published import compare, comparison_csv, comparison_markdown
-from hashbench.report.quality import table1, table2
-from hashbench.report.results import Results, mean
-from hashbench.report.style import drawing, looks, png_of, svg_of
-from hashbench.report.tables import Table
+from hashbench.report.figures.panels import Plot
+from hashbench.report.figures.registry import cost_plots, report_plots
+from hashbench.report.figures.style import IMAGES, drawing
+from hashbench.report.page import Figure, report_page, short_page
+from hashbench.report.results import Results
+from hashbench.report.tables.ablation import ablation_table
+from hashbench.report.tables.cost import table3
+from hashbench.report.tables.model import Table
+from hashbench.report.tables.published import compare, comparison_csv, comparison_markdown
+from hashbench.report.tables.rendering import RENDERERS, csv_text
+from hashbench.report.tables.retrieval import table1, table2
 
 Write = Callable[[str, str | bytes], None]
 
 
-def results_of(bundle: ReportBundle) -> Results:
-    """The bundle's records, checked and grouped."""
-    return Results(bundle.records, bundle.methods, bundle.datasets, bundle.ap)
-
-
 def tables_of(bundle: ReportBundle) -> list[Table]:
-    """All tables of a report, in its order, without drawing anything."""
-    results = results_of(bundle)
-    tables = [
-        table1(results, bundle.paired_pvalue, bundle.profile),
-        table2(results, bundle.profile),
-        table3(results, bundle.profile),
-    ]
-    ablation = ablation_table(results, bundle.ablations, bundle.profile)
-    return [*tables, ablation] if ablation else tables
+    """Tables 1 and 2 and, where the seconds of the runs are known, Table 3, without drawing anything."""
+    results = Results(bundle)
+    tables = _retrieval_tables(bundle, results)
+    return [*tables, table3(results, bundle.seconds, bundle.profile)] if bundle.seconds else tables
+
+
+def ablation_of(bundle: ReportBundle) -> Table | None:
+    """The ablation table of a bundle that holds variants; None where none was run."""
+    return ablation_table(Results(bundle), bundle.ablations, bundle.profile)
+
+
+def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
+    return [table1(results, bundle.paired_pvalue, bundle.profile), table2(results, bundle.profile)]
 
 
 def render_report(bundle: ReportBundle, write: Write) -> None:
     """Make the report and hand each file to `write(name, content)`; names are relative, with '/' between folders.
 
-    `<table>.md/.tex/.csv/.html/.bib` for table1, table2, table3 and, where there are ablations, ablation;
-    `published_vs_reproduced.md/.csv`; `claims.csv`; `metrics.json`; `figures/<name>.svg/.png/.csv`; `report.html`.
+    `<table>.md/.tex/.csv/.html/.bib` of table1 and table2; `published_vs_reproduced.md/.csv`; `claims.csv`;
+    `metrics/<backbone>/<method>.json`; `figures/<name>.svg/.png/.pdf/.csv`; `report.html`; where the seconds of the
+    runs are known, all that depends on them in `cost/`: table3, `time_quality.*` and `cost.html`.
     Raises HashbenchError where the records cannot stand in one report.
     """
-    results = results_of(bundle)
-    tables = tables_of(bundle)
-    for table in tables:
-        for ending, render in rendering.RENDERERS.items():
-            write(f"{table.name}.{ending}", render(table))
-        write(f"{table.name}.bib", bibtex(table, bundle.profile, bundle.version, bundle.papers))
+    results = Results(bundle)
+    render_tables(bundle, write)
+    tables, comparisons = _retrieval_tables(bundle, results), compare(bundle.published, results)
+    claims = check(results, bundle.contests)
+    with drawing():
+        figures = _write_figures(report_plots(bundle, results), _into("figures", write))
+    write("report.html", report_page(bundle, results, tables, figures, comparisons, claims))
+    if bundle.seconds:
+        _render_cost(bundle, results, _into("cost", write))
+
+
+def render_tables(bundle: ReportBundle, write: Write) -> None:
+    """The texts of a report that follow from records and per-query values alone: tables, comparisons, metrics."""
+    results = Results(bundle)
+    _write_tables(_retrieval_tables(bundle, results), bundle, write)
     comparisons = compare(bundle.published, results)
     write("published_vs_reproduced.md", comparison_markdown(comparisons))
     write("published_vs_reproduced.csv", comparison_csv(comparisons))
-    claims = check(results, bundle.contests)
-    write("claims.csv", claims_csv(claims))
-    write("metrics.json", metrics_json(results))
-    figures = _write_figures(bundle, results, write)
-    write("report.html", page(bundle, results, tables, figures, comparisons, claims))
+    write("claims.csv", claims_csv(check(results, bundle.contests)))
+    for name, text in metrics_of(results).items():
+        write(f"metrics/{name}.json", text)
 
 
-def _write_figures(bundle: ReportBundle, results: Results, write: Write) -> list[Figure]:
-    figures = []
+def _render_cost(bundle: ReportBundle, results: Results, write: Write) -> None:
+    table = table3(results, bundle.seconds, bundle.profile)
+    _write_tables([table], bundle, write)
     with drawing():
-        look = looks(results, bundle.highlighted)
-        galleries = sorted(bundle.galleries, key=lambda g: (g.dataset, g.backbone, g.method, g.bits))
-        for plot in all_plots(results, look, bundle.correlations, galleries):
-            svg = svg_of(plot.figure)
-            write(f"figures/{plot.name}.svg", svg)
-            write(f"figures/{plot.name}.png", png_of(plot.figure))
-            write(f"figures/{plot.name}.csv", rendering.csv_text(plot.data))
-            figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, svg))
+        figures = _write_figures(cost_plots(bundle, results), write)
+    lead = "Seconds on the machine that ran the fits; another run takes others, and everything else stays as it is."
+    write("cost.html", short_page(bundle, "Cost", lead, [table], figures))
+
+
+def render_ablation(bundle: ReportBundle, write: Write) -> None:
+    """Hand the files of the ablation to `write(name, content)`: `ablation.md/.tex/.csv/.html/.bib` and `report.html`.
+
+    The bundle holds the variants, the methods that they change and the controls; where no variant was run nothing is
+    written. Raises HashbenchError where the records cannot stand in one table.
+    """
+    table = ablation_of(bundle)
+    if table is None:
+        return
+    _write_tables([table], bundle, write)
+    lead = "What each part of a method under study is worth."
+    write("report.html", short_page(bundle, "Ablation", lead, [table]))
+
+
+def _into(folder: str, write: Write) -> Write:
+    return lambda name, content: write(f"{folder}/{name}", content)
+
+
+def _write_tables(tables: Iterable[Table], bundle: ReportBundle, write: Write) -> None:
+    for table in tables:
+        for ending, render in RENDERERS.items():
+            write(f"{table.name}.{ending}", render(table))
+        write(f"{table.name}.bib", bibtex(table, bundle.profile, bundle.version, bundle.methods))
+
+
+def _write_figures(plots: Iterable[Plot], write: Write) -> list[Figure]:
+    figures = []
+    for plot in plots:
+        images = {ending: image_of(plot.figure) for ending, image_of in IMAGES.items()}
+        for ending, image in images.items():
+            write(f"{plot.name}.{ending}", image)
+        write(f"{plot.name}.csv", csv_text(plot.data))
+        figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, str(images["svg"])))
     return figures
 
 
-def metrics_json(results: Results) -> str:
-    """Means over seeds by data set, backbone, method and bits, for `dvc metrics` and experiment tools."""
-    metrics: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
+def metrics_of(results: Results) -> dict[str, str]:
+    """'<backbone>/<method>' -> mAP, mean over seeds, by data set and code length, as JSON: `dvc metrics show` makes
+    one short line of each, and experiment tools read them."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for setting in results.settings:
         for method in results.ran:
             for bits in results.bits(setting):
-                if runs := results.runs(setting, method, bits):
-                    methods = metrics.setdefault(setting.dataset, {}).setdefault(setting.backbone, {})
-                    methods.setdefault(method, {})[str(bits)] = {
-                        "map": round(mean(run.map for run in runs), 6),
-                        "map_optimistic": round(mean(run.map_optimistic for run in runs), 6),
-                        "map_pessimistic": round(mean(run.map_pessimistic for run in runs), 6),
-                        "precision_within_2": round(mean(run.precision_within_2 for run in runs), 6),
-                    }
-    return json.dumps(metrics, indent=1) + "\n"
+                value = results.mean(setting, method, bits, "map")
+                if value is not None:
+                    datasets = found.setdefault(f"{setting.backbone}/{method}", {})
+                    datasets.setdefault(setting.dataset, {})[str(bits)] = round(value, 4)
+    return {name: json.dumps(datasets, indent=1) + "\n" for name, datasets in found.items()}
 
 
 def claims_csv(claims: Sequence[Claim]) -> str:
     """The claims as CSV."""
     lines = [(claim.text, "yes" if claim.holds else "no", claim.evidence) for claim in claims]
-    return rendering.csv_text([("claim", "holds", "evidence"), *lines])
+    return csv_text([("claim", "holds", "evidence"), *lines])

@@ -1,26 +1,36 @@
-"""What the report is made from: run records and the few small arrays that go with them."""
+"""What the report is made from: run records, what is said of methods and data sets, and a few small arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 from hashbench.errors import HashbenchError
+from hashbench.records import Cell, CellSeconds, RunRecord, Value
 from hashbench.report.published import Published
-from hashbench.report.results import CellKey
-from hashbench.types import Array, RunRecord
+from hashbench.types import Array, Paper
 
 
-class PaperFields(TypedDict):
-    """The fields of a method's paper; `key` is its BibTeX key, `authors` are joined by 'and'."""
+@dataclass(frozen=True)
+class HyperparameterNote:
+    """A hyperparameter as params.yaml states it: its value, where that comes from, and a note. The report shows the
+    value that the runs had."""
 
-    key: str
-    authors: str
+    name: str
+    value: Value
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What the report says of a method beside its numbers. `under_study`: drawn and named in front of the others."""
+
     title: str
-    venue: str
-    year: int
-    url: str
+    paper: Paper | None = None
+    deviations: tuple[str, ...] = ()
+    hyperparameters: tuple[HyperparameterNote, ...] = ()
+    under_study: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class Gallery:
 
     `query_images` uint8 (q, h, w, 3), `query_labels` their classes in words (q,); for each query its first r database
     items in rank order: `images` uint8 (q, r, h, w, 3), `distances` int (q, r), `relevant` bool (q, r).
+    Raises HashbenchError where the arrays disagree.
     """
 
     dataset: str
@@ -62,12 +73,10 @@ class PerClass:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Variants of the method `base` that change one thing each, and other methods, the `controls`, that it must beat
-    to be worth its parts; all are methods of the records."""
+    """The method `base` and its `variants`, which change one thing each; all are methods of the bundle."""
 
     base: str
     variants: tuple[str, ...]
-    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,26 +91,29 @@ class Contest:
 class ReportBundle:
     """Everything that a report is made from.
 
-    `records`: all runs of one profile, in any order. `ap`: per-query average precision of each run, float64 (n_q,),
-    NaN where nothing is relevant. `methods`, `datasets`: the rows and columns of the tables, in order; records of
-    other methods serve the ablations only. `highlighted`: the methods under study, drawn in front. `papers`: by
-    method. `paired_pvalue(a, b)`: the p-value of 'a and b have the same mean' for two vectors paired by query.
-    `correlations`: bit correlation matrices, float (b, b), of some runs. `command`: what makes this report again.
+    `records`: runs of one profile, in any order. `ap`: per-query average precision of each run, float64 (n_q,), NaN
+    where nothing is relevant. `methods`: a card for every method of the records, in the order of the rows.
+    `dataset_titles`: the data sets in the order of the columns; `backbone_titles`: the backbones' names in print.
+    `paired_pvalue(a, b)`: the p-value of 'a and b have the same mean' for two vectors paired by query.
+    `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
+    that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
+    some runs.
     """
 
     profile: str
     version: str
     command: str
     records: tuple[RunRecord, ...]
-    ap: Mapping[CellKey, Array]
-    methods: tuple[str, ...]
-    datasets: tuple[str, ...]
-    highlighted: tuple[str, ...]
-    papers: Mapping[str, PaperFields]
+    ap: Mapping[Cell, Array]
+    methods: Mapping[str, MethodCard]
+    dataset_titles: Mapping[str, str]
+    backbone_titles: Mapping[str, str]
     paired_pvalue: Callable[[Array, Array], float]
+    seconds: Mapping[Cell, CellSeconds] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     ablations: tuple[Ablation, ...] = ()
-    correlations: Mapping[CellKey, Array] = field(default_factory=dict)
+    correlations: Mapping[Cell, Array] = field(default_factory=dict)
     galleries: tuple[Gallery, ...] = ()
     per_class: tuple[PerClass, ...] = ()
     contests: tuple[Contest, ...] = ()

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from hashbench.report.rendering import CSV_FIELDS, row_text
-from hashbench.report.tables import Cell, Row, Table
+from hashbench.report.tables.model import Cell, Heading, Row, Table
+from hashbench.report.tables.rendering import CSV_FIELDS, lines_of_rows
 
-Place = tuple[Table, str, Row | Cell]  # a table, a format, and what a line of it holds
+Place = Cell | tuple[Row, tuple[Heading, ...], str]  # a number, or a row with its columns and the format
 _IMAGE = re.compile(r"data:image/[^\"]+")
 _BETWEEN_CELLS = {"md": r"(?<!\\)\|", "tex": r"(?<!\\)&", "html": r"<td"}
 _SHOWN = 60  # characters
+# The pages that show a table beside the files that bear its name.
+_PAGES = {"table1": ("report",), "table2": ("report",), "table3": ("cost",), "ablation": ("report",)}
 
 
 def differences(name: str, found: str, expected: str, tables: Sequence[Table]) -> Iterator[str]:
@@ -38,46 +40,46 @@ def _difference(is_: str | None, should: str | None, number: int, places: dict[i
         )
     where, a, b = f"line {number + 1}", is_, should
     if number in places:
-        where, a, b = _cell_of(is_, should, *places[number])
+        where, a, b = _within(places[number], is_, should)
     a, b = _around_the_difference(a, b)
     return f"{where}: is {a!r}, the run records give {b!r}"
 
 
 def _places(name: str, lines: Sequence[str], tables: Sequence[Table]) -> dict[int, Place]:
-    """Line number -> place, for the lines of `name` that are rows of a table, or
-    single cells as in CSV."""
+    """Line number -> place, for the lines of `name` that are rows of a table, or single cells as in CSV."""
     stem, _, ending = name.rpartition("/")[2].partition(".")
-    shown = [table for table in tables if stem in (table.name, "report")]
+    shown = [table for table in tables if stem in (table.name, *_PAGES.get(table.name, ()))]
     if ending == "csv":
-        cells = ((table, cell) for table in shown for row in table.rows for cell in row.cells)
-        return {number: (table, "csv", cell) for number, (table, cell) in enumerate(cells, start=1)}
+        cells = (cell for table in shown for row in table.rows for cell in row.cells)
+        return dict(enumerate(cells, start=1))
     if ending not in _BETWEEN_CELLS:
         return {}
     found: dict[int, Place] = {}
     start = 0
     for table in shown:
-        for row in table.rows:
-            start = lines.index(row_text(table, row, ending), start)
-            found[start] = (table, ending, row)
+        for text, row, columns in lines_of_rows(table, ending):
+            start = lines.index(text, start)
+            found[start] = (row, columns, ending)
             start += 1
     return found
 
 
-def _cell_of(is_: str, should: str, table: Table, ending: str, what: Row | Cell) -> tuple[str, str, str]:
+def _within(place: Place, is_: str, should: str) -> tuple[str, str, str]:
     """Where two lines of a table differ, in words, and what each says there; the whole row where cells do not match."""
-    if isinstance(what, Cell):
+    if isinstance(place, Cell):
         fields = [text.split(",") for text in (is_, should)]
         names = [n for n, a, b in zip(CSV_FIELDS, *fields, strict=False) if a != b]
-        where = f"{what.dataset}, {what.backbone}, {what.method}, {what.bits} bits, {what.metric}"
+        where = f"{place.dataset}, {place.backbone}, {place.method}, {place.bits} bits, {place.metric}"
         return f"{where}, {' and '.join(names) or 'the line'}", is_, should
-    where = ", ".join(filter(None, (what.section, what.label)))
+    row, columns, ending = place
+    where = ", ".join(filter(None, (row.heading.group, row.heading.label)))
     a, b = (re.split(_BETWEEN_CELLS[ending], line) for line in (is_, should))
     if len(a) != len(b):
         return where, is_, should
     piece = next(number for number, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
-    first = len(b) - len(table.columns) - (ending == "md")  # a line of Markdown ends with a separator
+    first = len(b) - len(columns) - (ending == "md")  # a line of Markdown ends with a separator
     if piece >= first:
-        column = table.columns[piece - first]
+        column = columns[piece - first]
         where = f"{where}, {', '.join(filter(None, (column.group, column.label)))}"
     return where, a[piece].strip(), b[piece].strip()
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hashbench.report.bundle import PaperFields
-from hashbench.report.rendering import latex_text
-from hashbench.report.tables import Table
+from hashbench.report.bundle import MethodCard
+from hashbench.report.tables.model import Table
+from hashbench.report.templating import latex_text
+from hashbench.types import Paper
 
 _JOURNALS = re.compile(r"\b(journal|transactions|trans\.|tpami|pami|ijcv|tip|tmm|tkde)\b", re.IGNORECASE)
 
 
-def bibtex(table: Table, profile: str, version: str, papers: Mapping[str, PaperFields]) -> str:
+def bibtex(table: Table, profile: str, version: str, methods: Mapping[str, MethodCard]) -> str:
     """BibTeX entries: the table, told by version and content digest, then each paper once, in the order of the rows."""
-    found = {papers[method]["key"]: papers[method] for method in table.methods if method in papers}
+    papers = [paper for method in table.methods if (paper := methods[method].paper) is not None]
+    found = {paper.key: paper for paper in papers}
     own = _entry(
         "misc",
         f"hashbench-{profile}-{table.name}-{table.digest}",
@@ -28,8 +30,8 @@ def bibtex(table: Table, profile: str, version: str, papers: Mapping[str, PaperF
     return "\n".join([own, *(_paper(paper) for paper in found.values())])
 
 
-def _paper(paper: PaperFields) -> str:
-    venue = paper["venue"]
+def _paper(paper: Paper) -> str:
+    venue = paper.venue
     if "arxiv" in venue.lower():
         kind, where = "misc", "howpublished"
     elif _JOURNALS.search(venue):
@@ -37,13 +39,13 @@ def _paper(paper: PaperFields) -> str:
     else:
         kind, where = "inproceedings", "booktitle"
     fields = {
-        "author": latex_text(paper["authors"]),
-        "title": f"{{{latex_text(paper['title'])}}}",
+        "author": latex_text(paper.authors),
+        "title": f"{{{latex_text(paper.title)}}}",
         where: latex_text(venue),
-        "year": str(paper["year"]),
-        "url": paper["url"],
+        "year": str(paper.year),
+        "url": paper.url,
     }
-    return _entry(kind, paper["key"], fields)
+    return _entry(kind, paper.key, fields)
 
 
 def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ def _beats(results: Results, winner: str, loser: str) -> Claim | None:
     leads = []
     for setting in results.settings:
         for bits in results.bits(setting):
-            ours, theirs = results.mean_map(setting, winner, bits), results.mean_map(setting, loser, bits)
+            ours, theirs = (results.mean(setting, method, bits, "map") for method in (winner, loser))
             if ours is not None and theirs is not None:
                 leads.append((ours - theirs, f"{results.setting_title(setting)}, {bits} bits"))
     if not leads:

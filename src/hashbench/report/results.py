@@ -1,26 +1,24 @@
-"""Run records put in order and grouped into cells; the one place that checks that they may stand in one table."""
+"""The runs of one profile, grouped by cell; the one place that checks that they may stand in one table."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hashbench.errors import HashbenchError
-from hashbench.types import Array, RunRecord
-
-CellKey = tuple[str, str, str, int, int]  # dataset, backbone, method, bits, seed
+from hashbench.records import RunRecord
+from hashbench.report.bundle import ReportBundle
+from hashbench.report.frame import CELL, SeedStatistics, frame_of
+from hashbench.types import Array
 
 # What all runs of one data set and backbone must share to be comparable.
-_RULES = ("split", "split_digest", "n_query", "n_database", "n_train", "features_digest", "k", "denominator", "empty")
+_RULES = ["split", "split_digest", "n_query", "n_database", "n_train", "features", "k", "denominator", "empty"]
 
 
 @dataclass(frozen=True, order=True)
@@ -31,72 +29,79 @@ class Setting:
     backbone: str
 
 
-def digest_of(value: Any) -> str:
-    """First 12 hex digits of the sha256 of a JSON value, independent of the order of keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def mean(values: Iterable[float]) -> float:
-    """The mean, exact before rounding, so that it depends neither on order nor on the machine."""
-    return statistics.fmean(values)
-
-
-def spread(values: Sequence[float]) -> float | None:
-    """The sample standard deviation, or None of fewer than two values."""
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return None
-    return statistics.stdev(values)
-
-
-def same_rules(records: Iterable[RunRecord]) -> bool:
-    """Whether all runs of each data set and backbone share what makes them comparable."""
-    found: dict[Setting, set[tuple[Any, ...]]] = defaultdict(set)
-    for record in records:
-        found[Setting(record.dataset, record.backbone)].add(tuple(getattr(record, rule) for rule in _RULES))
-    return all(len(rules) == 1 for rules in found.values())
+def _broken_rules(frame: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
+    """(data set, backbone, rule) -> the different values, for each rule that is not one for all runs."""
+    return {
+        (str(dataset), str(backbone), rule): sorted(map(str, runs[rule].unique()))
+        for (dataset, backbone), runs in frame.groupby(["dataset", "backbone"])
+        for rule in _RULES
+        if runs[rule].nunique(dropna=False) > 1
+    }
 
 
 class Results:
-    """The runs of one profile, looked up by setting, method and bits.
+    """The runs of a bundle, looked up by setting, method and bits.
 
-    Raises HashbenchError where two records are the same cell, or where runs of one setting follow different rules.
+    Raises HashbenchError where two records are the same cell, where runs of one setting follow different rules, or
+    where the bundle does not say what a method or backbone is called.
     """
 
-    def __init__(
-        self, records: Sequence[RunRecord], methods: Sequence[str], datasets: Sequence[str], ap: Mapping[CellKey, Array]
-    ) -> None:
-        if not records:
+    def __init__(self, bundle: ReportBundle) -> None:
+        if not bundle.records:
             raise HashbenchError("there are no run records to report; run `dvc repro` to make them")
-        self.methods = tuple(methods)
-        self._ap = ap
+        self._bundle = bundle
+        self.frame = frame_of(bundle.records)
+        self.over_seeds = SeedStatistics(self.frame)
         self._runs: dict[tuple[Setting, str, int], list[RunRecord]] = defaultdict(list)
-        seen: set[CellKey] = set()
-        for record in sorted(records, key=key_of):
-            key = key_of(record)
-            if key in seen:
-                raise HashbenchError(f"two run records are of the same cell {key}; delete the one that is out of date")
-            seen.add(key)
+        for record in sorted(bundle.records, key=lambda record: record.cell):
             self._runs[Setting(record.dataset, record.backbone), record.method, record.bits].append(record)
-        place = {dataset: number for number, dataset in enumerate(datasets)}
-        found = {setting for setting, _, _ in self._runs}
-        self.settings = tuple(
-            sorted((s for s in found if s.dataset in place), key=lambda s: (s.backbone, place[s.dataset]))
-        )
-        if not self.settings:
-            raise HashbenchError(f"no run record is of a data set of this report ({', '.join(datasets)})")
-        for setting in self.settings:
-            self._check_rules(setting)
+        self._require_unique_cells()
+        self._require_titles()
+        self._require_same_rules()
 
-    def _check_rules(self, setting: Setting) -> None:
-        runs = self.of_setting(setting)
-        for rule in _RULES:
-            values = sorted({str(getattr(run, rule)) for run in runs})
-            if len(values) > 1:
+    def _require_unique_cells(self) -> None:
+        twice = self.frame[self.frame.duplicated([*CELL, "seed"])]
+        for key in twice[[*CELL, "seed"]].itertuples(index=False, name=None):
+            raise HashbenchError(f"two run records are of the same cell {key}; delete the one that is out of date")
+
+    def _require_titles(self) -> None:
+        if not self.settings:
+            known = ", ".join(self._bundle.dataset_titles)
+            raise HashbenchError(f"no run record is of a data set of this report ({known})")
+        for column, titles in (("method", self._bundle.methods), ("backbone", self._bundle.backbone_titles)):
+            if unknown := sorted(set(self.frame[column]) - titles.keys()):
+                raise HashbenchError(f"the report is not told what the {column} '{unknown[0]}' of the run records is")
+
+    def _require_same_rules(self) -> None:
+        for (dataset, backbone, rule), values in _broken_rules(self.frame).items():
+            if Setting(dataset, backbone) in self.settings:
                 raise HashbenchError(
-                    f"the runs of {setting.dataset} on {setting.backbone} differ in {rule} ({', '.join(values)}), so "
-                    "they cannot stand in one table; run `dvc repro` to make them anew"
+                    f"the runs of {dataset} on {backbone} differ in {rule} ({', '.join(values)}), so they cannot stand "
+                    "in one table; run `dvc repro` to make them anew"
                 )
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings of the report, by backbone and then in the order of the data sets."""
+        place = {dataset: number for number, dataset in enumerate(self._bundle.dataset_titles)}
+        found = {setting for setting, _, _ in self._runs if setting.dataset in place}
+        return tuple(sorted(found, key=lambda setting: (setting.backbone, place[setting.dataset])))
+
+    @cached_property
+    def ran(self) -> tuple[str, ...]:
+        """The methods that have at least one run, in the order of the bundle."""
+        found = {method for setting, method, _ in self._runs if setting in self.settings}
+        return tuple(method for method in self._bundle.methods if method in found)
+
+    @cached_property
+    def under_study(self) -> tuple[str, ...]:
+        """The methods under study that have a run."""
+        return tuple(method for method in self.ran if self._bundle.methods[method].under_study)
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The controls that have a run."""
+        return tuple(method for method in self._bundle.controls if method in self.ran)
 
     def runs(self, setting: Setting, method: str, bits: int) -> list[RunRecord]:
         """The runs of one cell, by seed; empty where it was not run."""
@@ -104,17 +109,17 @@ class Results:
 
     def of_setting(self, setting: Setting, methods: Iterable[str] | None = None) -> list[RunRecord]:
         """All runs of a setting, of these methods only where they are given."""
-        wanted = None if methods is None else set(methods)
+        wanted = self._bundle.methods.keys() if methods is None else set(methods)
         return [
             run
             for (where, method, _), runs in sorted(self._runs.items())
-            if where == setting and (wanted is None or method in wanted)
+            if where == setting and method in wanted
             for run in runs
         ]
 
     def bits(self, setting: Setting) -> list[int]:
         """The code lengths that were run in a setting, ascending."""
-        return sorted({bits for where, method, bits in self._runs if where == setting and method in self.methods})
+        return sorted({bits for where, _, bits in self._runs if where == setting})
 
     def any_run(self, setting: Setting) -> RunRecord:
         """A run of the setting, for what all of them share."""
@@ -122,55 +127,48 @@ class Results:
 
     def title(self, method: str) -> str:
         """A method's name in print."""
-        return self._titles.get(method, method)
+        return self._bundle.methods[method].title
 
-    @cached_property
-    def _titles(self) -> dict[str, str]:
-        return {method: runs[0].method_title for (_, method, _), runs in sorted(self._runs.items())}
+    def citation_key(self, method: str) -> str:
+        """The BibTeX key of a method's paper; empty where it has none."""
+        paper = self._bundle.methods[method].paper
+        return "" if paper is None else paper.key
 
-    @cached_property
-    def ran(self) -> tuple[str, ...]:
-        """The methods of the report that have at least one run, in the report's order."""
-        found = {method for setting, method, _ in self._runs if setting in self.settings}
-        return tuple(method for method in self.methods if method in found)
+    def dataset_title(self, setting: Setting) -> str:
+        """A data set's name in print."""
+        return self._bundle.dataset_titles[setting.dataset]
+
+    def backbone_title(self, setting: Setting) -> str:
+        """A backbone's name in print."""
+        return self._bundle.backbone_titles[setting.backbone]
 
     def setting_title(self, setting: Setting) -> str:
         """A setting in print: the data set, and the backbone where the report has several."""
-        run = self.any_run(setting)
         several = len({s.backbone for s in self.settings}) > 1
-        return f"{run.dataset_title}, {run.backbone_title}" if several else run.dataset_title
+        title = self.dataset_title(setting)
+        return f"{title}, {self.backbone_title(setting)}" if several else title
 
-    def values(self, setting: Setting, method: str, bits: int, value: Callable[[RunRecord], float]) -> list[float]:
-        """One number of each run of a cell, by seed."""
-        return [value(run) for run in self.runs(setting, method, bits)]
-
-    def mean_map(self, setting: Setting, method: str, bits: int) -> float | None:
-        """A cell's mAP, mean over seeds; None where it was not run."""
-        maps = self.values(setting, method, bits, lambda run: run.map)
-        return mean(maps) if maps else None
+    def mean(self, setting: Setting, method: str, bits: int, column: str) -> float | None:
+        """One number of a cell by its column of the frame, mean over seeds; None where it was not run."""
+        found = self.over_seeds.of(setting.dataset, setting.backbone, method, bits, column).mean
+        return found if math.isfinite(found) else None
 
     def ap(self, setting: Setting, method: str, bits: int) -> Array:
         """Average precision of each query, mean over seeds, float64 (n_q,); queries without relevant items follow the
         run's rule: 0, or left out. Raises HashbenchError where a run has no stored values."""
-        stacked = []
-        for run in self.runs(setting, method, bits):
-            values = self._ap.get(key_of(run))
-            if values is None:
-                raise HashbenchError(f"the per-query results of the run {key_of(run)} are missing; run `dvc repro`")
-            stacked.append(values)
-        ap = np.stack(stacked).mean(axis=0)
-        counted: Array = np.nan_to_num(ap) if self.any_run(setting).empty == "zero" else ap[~np.isnan(ap)]
+        ap = self.ap_of_queries(setting, method, bits)
+        if ap is None:
+            missing = next(run.cell for run in self.runs(setting, method, bits) if run.cell not in self._bundle.ap)
+            raise HashbenchError(f"the per-query results of the run {missing.name} are missing; run `dvc repro`")
+        zero = self.any_run(setting).evaluation.empty == "zero"
+        counted: Array = np.nan_to_num(ap) if zero else ap[~np.isnan(ap)]
         return counted
 
     def ap_of_queries(self, setting: Setting, method: str, bits: int) -> Array | None:
         """As `ap`, but with one value for every query, NaN where nothing is relevant; None where not stored."""
-        stacked = [self._ap.get(key_of(run)) for run in self.runs(setting, method, bits)]
-        if not stacked or any(values is None for values in stacked):
+        stored = [self._bundle.ap.get(run.cell) for run in self.runs(setting, method, bits)]
+        known = [values for values in stored if values is not None]
+        if not stored or len(known) < len(stored):
             return None
-        mean_ap: Array = np.stack([values for values in stacked if values is not None]).mean(axis=0)
+        mean_ap: Array = np.stack(known).mean(axis=0)
         return mean_ap
-
-
-def key_of(record: RunRecord) -> CellKey:
-    """What tells a record from all others."""
-    return (record.dataset, record.backbone, record.method, record.bits, record.seed)

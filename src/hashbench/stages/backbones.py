@@ -6,72 +6,60 @@ A backbone that is trained here is trained on the train rows of the data set tha
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from hashbench import store
-from hashbench.features import augment, backbones, resample, specs
-from hashbench.features import pretrain as pretrain_module
+from hashbench.artefacts import store
+from hashbench.artefacts.dataset import pixels_digest, read_dataset
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.params import read_params
+from hashbench.artefacts.split import read_split
+from hashbench.artefacts.weights import write_weights_record
+from hashbench.config.selection import BackboneParams
+from hashbench.execution.command import log, run_stage
+from hashbench.execution.processes import run_side_by_side
 from hashbench.features.backbones import published_weights
 from hashbench.features.pretrain import pretrain
-from hashbench.features.specs import BackboneSpec, Pretraining
-from hashbench.layout import Layout
-from hashbench.params import Params, load_params
-from hashbench.seeding import run_seed
-from hashbench.stages.command import log, run_stage
-from hashbench.stages.provide import augmentation, backbone_spec, open_dataset
-from hashbench.stages.side_by_side import run_side_by_side
+from hashbench.features.specs import Pretraining
+from hashbench.provenance import weights_made_from
 
-CODE = (augment, backbones, pretrain_module, resample, specs)
+Pair = tuple[str, str]  # data set, backbone
 
 
 def main(profile: str) -> None:
     """Leave a weights record, and trained weights, for each data set and backbone of `profile`."""
-    chosen = load_params().profile(profile)
-    pairs = [(dataset, backbone) for backbone in chosen.backbones for dataset in chosen.datasets]
+    params = read_params(Layout(profile), "backbones", BackboneParams)
+    pairs = [(dataset, backbone) for backbone in params.backbones for dataset in params.augmentations]
     for _ in run_side_by_side(partial(make_ready, profile), pairs):
         pass
 
 
-def make_ready(profile: str, pair: tuple[str, str]) -> None:
+def make_ready(profile: str, pair: Pair) -> None:
     """Train or find the weights of one (data set, backbone)."""
-    dataset, backbone = pair
-    params, layout = load_params(), Layout(profile)
-    spec = backbone_spec(params, backbone)
-    if isinstance(spec.weights, Pretraining):
-        train(params, layout, dataset, backbone, spec)
+    layout = Layout(profile)
+    params = read_params(layout, "backbones", BackboneParams)
+    weights = params.backbones[pair[1]].weights
+    if isinstance(weights, Pretraining):
+        train(params, layout, pair)
         return
-    path = published_weights(spec.weights)
-    record_weights(layout, dataset, backbone, path)
-    log.info("%s: weights %s verified", spec.title, path.name)
+    path = published_weights(weights)
+    write_weights_record(layout, pair, path, None)
+    log.info("%s: weights %s verified", pair[1], path.name)
 
 
-def train(params: Params, layout: Layout, dataset: str, backbone: str, spec: BackboneSpec) -> None:
-    """Train a backbone on the train rows of `dataset`, without their labels."""
-    split, recipe = store.read_split(layout.split(dataset)), augmentation(params, dataset)
-    seed = run_seed(params.base_seed, "pretrain", dataset, backbone)
-    made_from = {
-        "code": store.digest_of_files([Path(str(module.__file__)) for module in CODE]),
-        "spec": spec.model_dump(mode="json"),
-        "augmentation": recipe.model_dump(mode="json"),
-        "split": split.digest,
-        "seed": seed,
-    }
+def train(params: BackboneParams, layout: Layout, pair: Pair) -> None:
+    """Train a backbone on the train rows of a data set, without their labels."""
+    dataset, backbone = pair
+    split = read_split(layout.split(dataset))
+    made_from = weights_made_from(params, pair, pixels_digest(layout, dataset), split)
+    seed = made_from["seed"]
     path = layout.trained_weights(dataset, backbone)
-    if not store.is_whole(path, **made_from):
-        images = np.stack(list(open_dataset(params, layout.profile, dataset).read(split.train)))
-        state, _ = pretrain(spec, images, split.train, recipe, seed)
-        store.write_tensors(path, state, made_from)
-        log.info("%s: trained without labels on %d images of %s", spec.title, len(split.train), dataset)
-    record_weights(layout, dataset, backbone, path)
-
-
-def record_weights(layout: Layout, dataset: str, backbone: str, path: Path) -> None:
-    """Write down which weights a run's backbone has."""
-    record = layout.weights_record(dataset, backbone)
-    store.warn_of_damage(record)
-    store.write_sealed(record, {"file": path.name, "sha256": store.sha256_of(path)})
+    if not store.is_whole(path, made_from=made_from):
+        images = np.stack(list(read_dataset(layout, dataset).read(split.train)))
+        state, _ = pretrain(params.backbones[backbone], images, split.train, params.augmentations[dataset], seed)
+        store.write_tensors(path, state, {"made_from": made_from})
+        log.info("%s: trained without labels on %d images of %s", backbone, len(split.train), dataset)
+    write_weights_record(layout, pair, path, made_from)
 
 
 if __name__ == "__main__":

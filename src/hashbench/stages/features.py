@@ -5,93 +5,91 @@ Each finished block is on disk; an interrupted extraction goes on at the first b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from hashbench import store
-from hashbench.features import augment, backbones, resample, specs
-from hashbench.features import extract as extract_module
-from hashbench.features.backbones import Backbone, load_backbone
-from hashbench.features.extract import Block, extract, extract_views, feature_shapes
-from hashbench.features.specs import BackboneSpec
-from hashbench.layout import Layout
-from hashbench.params import Params, load_params
-from hashbench.stages.command import log, run_stage
-from hashbench.stages.provide import augmentation, backbone_spec, open_dataset, views_seed, weights_path
+from hashbench.artefacts.dataset import pixels_digest, read_dataset
+from hashbench.artefacts.features import missing_arrays, write_blocks, write_record
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.params import read_params
+from hashbench.artefacts.split import read_split
+from hashbench.artefacts.weights import read_weights_record, weights_path
+from hashbench.config.selection import FeatureParams
+from hashbench.execution.command import log, run_stage
+from hashbench.features.views import views_seed
+from hashbench.provenance import features_made_from
+from hashbench.types import Array
 
-CODE = (augment, backbones, extract_module, resample, specs)
-DTYPES = {"pooled": np.float32, "token_mean": np.float32, "views": np.float32, "view_tokens": np.float16}
+Arrays = Mapping[str, Array]
 
 
 def main(profile: str) -> None:
     """Write the features of each data set and backbone of `profile`."""
-    params, layout = load_params(), Layout(profile)
-    for backbone in params.profile(profile).backbones:
-        spec = backbone_spec(params, backbone)
-        for dataset in params.profile(profile).datasets:
-            extract_all(params, layout, dataset, backbone, spec)
+    layout = Layout(profile)
+    params = read_params(layout, "features", FeatureParams)
+    for backbone in params.backbones:
+        for dataset in params.augmentations:
+            Extraction(params, layout, dataset, backbone).run()
 
 
-def extract_all(params: Params, layout: Layout, dataset: str, backbone: str, spec: BackboneSpec) -> None:
-    """Features of all rows, then of the views of the train rows; nothing where they are already there."""
-    profile, folder = params.profile(layout.profile), layout.features(dataset, backbone)
-    split, images = store.read_split(layout.split(dataset)), open_dataset(params, layout.profile, dataset)
-    recipe, seed = augmentation(params, dataset), views_seed(params, dataset)
-    weights = store.read_sealed(layout.weights_record(dataset, backbone))
-    code = store.digest_of_files([Path(str(module.__file__)) for module in CODE])
-    rows_from = {"code": code, "spec": spec.model_dump(mode="json"), "weights": weights, "rows": len(images)}
-    views_from = {**rows_from, "split": split.digest, "augmentation": recipe.model_dump(mode="json"), "seed": seed}
+class Extraction:
+    """The features of one data set by one backbone."""
 
-    network = load_backbone(spec, weights_path(params, layout, dataset, backbone), profile.device)
-    rows, n_views = np.arange(len(images)), profile.views
+    def __init__(self, params: FeatureParams, layout: Layout, dataset: str, backbone: str) -> None:
+        self.layout, self.dataset, self.backbone = layout, dataset, backbone
+        self.params, self.device, self.n_views = params, params.device, params.views
+        self.spec, self.recipe = params.backbones[backbone], params.augmentations[dataset]
+        self.seed = views_seed(params.base_seed, dataset)
+        self.split, self.images = read_split(layout.split(dataset)), read_dataset(layout, dataset)
+        self._weights = read_weights_record(layout, dataset, backbone)["tensors"]
+        self._pixels = pixels_digest(layout, dataset)
 
-    def row_blocks(start: int) -> Iterator[Block]:
-        return extract(network, images.read, rows, start)
+    def run(self) -> None:
+        """Features of all rows, and of the views of the train rows; nothing where they are already there."""
+        rows_from, views_from = features_made_from(
+            self.params, (self.dataset, self.backbone), self._weights, self._pixels, self.split
+        )
+        per_row = ("pooled",) if self.spec.pool == "avg" else ("pooled", "token_mean")
+        self._write(("views", "view_tokens"), self.n_views * len(self.split.train), views_from, self._view_blocks)
+        self._write(per_row, len(self.images), rows_from, self._row_blocks)
+        made_from = dict.fromkeys(per_row, rows_from) | {"views": views_from, "view_tokens": views_from}
+        digest = write_record(self.layout, self.dataset, self.backbone, made_from)
+        n = len(self.images)
+        log.info("%s by %s: %d rows and %d views, digest %s", self.dataset, self.backbone, n, self.n_views, digest)
 
-    def view_blocks(start: int) -> Iterator[Block]:
-        return extract_views(network, images.read, split.train, recipe, n_views, seed, start)
+    def _write(
+        self, names: tuple[str, ...], n: int, made_from: Mapping[str, Any], blocks: Callable[[int], Iterator[Arrays]]
+    ) -> None:
+        from hashbench.features.extract import feature_shapes
 
-    per_row = ("pooled",) if spec.pool == "avg" else ("pooled", "token_mean")
-    written = write_blocks(
-        folder, ("views", "view_tokens"), n_views * len(split.train), views_from, network, view_blocks
-    )
-    written |= write_blocks(folder, per_row, len(rows), rows_from, network, row_blocks)
-    digest = store.digest_of(written)
-    store.warn_of_damage(layout.features_record(dataset, backbone))
-    store.write_sealed(layout.features_record(dataset, backbone), {"title": spec.title, "digest": digest})
-    log.info("%s by %s: features of %d rows and %d views, digest %s", dataset, spec.title, len(rows), n_views, digest)
+        folder = self.layout.features(self.dataset, self.backbone)
+        missing = missing_arrays(folder, names, made_from)
+        if missing:
+            shapes = feature_shapes(self._network)
+            write_blocks(folder, {name: shapes[name] for name in missing}, n, made_from, blocks)
 
+    @cached_property
+    def _network(self) -> Any:
+        from hashbench.features.backbones import load_backbone
 
-def write_blocks(
-    folder: Path,
-    names: tuple[str, ...],
-    n: int,
-    made_from: dict[str, Any],
-    network: Backbone,
-    blocks: Callable[[int], Iterator[Block]],
-) -> dict[str, str]:
-    """The sha256 of the arrays `names` of n positions; those that are not whole are made from `blocks` first."""
-    paths = {name: folder / f"{name}.npy" for name in names}
-    made = store.digest_of(made_from)
-    missing = {name: path for name, path in paths.items() if not store.is_whole(path, made_from=made)}
-    if missing:
-        shapes = feature_shapes(network)
-        builders = {
-            name: store.ArrayBuilder(path, (n, *shapes[name]), DTYPES[name], {"made_from": made})
-            for name, path in missing.items()
-        }
-        start = min(builder.done for builder in builders.values())
-        for builder in builders.values():
-            builder.rewind(start)
-        for block in blocks(start):
-            for name, builder in builders.items():
-                builder.add(block.arrays[name])
-        for builder in builders.values():
-            builder.finish()
-    return {name: store.about(path)["sha256"] for name, path in paths.items()}
+        path = weights_path(self.layout, self.dataset, self.backbone, self.spec)
+        return load_backbone(self.spec, path, self.device)
+
+    def _row_blocks(self, start: int) -> Iterator[Arrays]:
+        from hashbench.features.extract import extract
+
+        rows = np.arange(len(self.images))
+        return (block.arrays for block in extract(self._network, self.images.read, rows, start))
+
+    def _view_blocks(self, start: int) -> Iterator[Arrays]:
+        from hashbench.features.extract import extract_views
+
+        read, train = self.images.read, self.split.train
+        blocks = extract_views(self._network, read, train, self.recipe, self.n_views, self.seed, start)
+        return (block.arrays for block in blocks)
 
 
 if __name__ == "__main__":

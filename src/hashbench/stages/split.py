@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from hashbench import store
+from hashbench.artefacts.dataset import read_dataset
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.params import read_params
+from hashbench.artefacts.split import warn_of_damage, write_split
+from hashbench.config.selection import SplitParams
+from hashbench.data.base import Dataset
 from hashbench.data.splits import protocol
-from hashbench.layout import Layout
-from hashbench.params import load_params
+from hashbench.execution.command import log, run_stage
 from hashbench.seeding import run_seed
-from hashbench.stages.command import log, run_stage
-from hashbench.stages.provide import open_dataset
+from hashbench.types import Split
 
 
 def main(profile: str) -> None:
     """Write the split of every data set of `profile`."""
-    params, layout = load_params(), Layout(profile)
-    for name in params.profile(profile).datasets:
-        chosen = params.datasets[name].protocol
-        store.warn_of_damage(layout.split(name))
-        split = protocol(chosen)(open_dataset(params, profile, name), run_seed(params.base_seed, chosen))
-        store.write_split(layout.split(name), split)
+    layout = Layout(profile)
+    params = read_params(layout, "split", SplitParams)
+    for name, chosen in params.protocols.items():
+        warn_of_damage(layout.split(name))
+        split = draw(read_dataset(layout, name), chosen, params.base_seed)
+        write_split(layout.split(name), split)
         log.info(
             "%s: %s, %d query, %d train, %d database, digest %s",
             name,
@@ -28,6 +31,11 @@ def main(profile: str) -> None:
             len(split.database),
             split.digest,
         )
+
+
+def draw(dataset: Dataset, chosen: str, base_seed: int) -> Split:
+    """The split of a data set by the protocol called `chosen`."""
+    return protocol(chosen)(dataset, run_seed(base_seed, chosen))
 
 
 if __name__ == "__main__":

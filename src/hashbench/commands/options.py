@@ -1,0 +1,17 @@
+"""Options that several subcommands have."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Add `--profile`."""
+    parser.add_argument("--profile", default="quick", help="profile of params.yaml (default: quick)")
+
+
+def whole_number(text: str) -> int:
+    """A positive whole number given on the command line."""
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)

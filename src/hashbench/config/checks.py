@@ -1,0 +1,69 @@
+"""Checks of params.yaml that need the source of methods and data sets: read, not imported, so a mistake is answered at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hashbench.config.hyperparameters import (
+    Argument,
+    check_hyperparameters,
+    check_names,
+    check_value,
+    constructor_arguments,
+    function_arguments,
+)
+from hashbench.config.messages import did_you_mean, known, shown
+from hashbench.errors import HashbenchError
+from hashbench.methods.registry import file_of, own_files
+
+
+def check_method(where: str, code: str, values: Mapping[str, Any], beside: tuple[str, ...]) -> None:
+    """Check the file of a method's block and its hyperparameters; `beside` are the block's keys that are none.
+
+    Raises HashbenchError that names the key, the value and what is allowed. What `package.module:Class` takes is only
+    known when it is imported, which fitting does.
+    """
+    path = file_of(code)
+    if path is not None and not path.is_file():
+        raise HashbenchError(
+            f"key '{where}.code' is {shown(repr(code))}, and there is no such file{did_you_mean(code, own_files())}"
+        )
+    arguments = constructor_arguments(code)
+    if arguments is None:
+        arguments = {name: Argument(type(value), optional=True) for name, value in values.items()}
+    check_hyperparameters(where, values, arguments, beside=beside, below=("value",))
+
+
+def check_dataset(
+    where: str, kind: str, protocol: str, k: int | None, options: Mapping[str, Any], beside: tuple[str, ...]
+) -> None:
+    """Check kind, protocol, cut-off and options of a data set's block; `beside` are its keys that are no options.
+
+    Raises HashbenchError that names the key, the value and what is allowed.
+    """
+    from hashbench import data
+    from hashbench.data import splits
+    from hashbench.data.registry import dataset_kinds
+
+    known(f"{where}.kind", kind, dict.fromkeys(dataset_kinds()))
+    allowed = function_arguments(Path(data.__path__[0]) / f"{kind}.py", "load")
+    allowed.pop("source", None)
+    check_names(where, options, allowed, beside)
+    for name, value in options.items():
+        check_value((where, name), value, allowed[name].type)
+    try:
+        counts = splits.protocol(protocol).counts
+    except HashbenchError:
+        raise HashbenchError(
+            f"{where}.protocol: unknown name '{shown(protocol)}'{did_you_mean(protocol, splits.PROTOCOLS)}; "
+            "docs/datasets.md has those for any data set"
+        ) from None
+    if counts and k and k > counts[2]:
+        raise HashbenchError(
+            f"key '{where}.k' is {k}; it must be at most {counts[2]}, the size of the database of protocol {protocol}, "
+            "or null for all of it"
+        )

@@ -1,0 +1,230 @@
+"""What each stage reads of params.yaml: values that decide its output, and nothing else.
+
+The stage `params` writes them, a JSON file a stage; every other stage reads its own file and never params.yaml. So a
+title, a source, an order of blocks or what a profile does not use makes no stage stale but the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hashbench.cells import Cell, Value
+from hashbench.config.params import ClaimParams, EvaluationParams, Hyperparameter, Params
+from hashbench.features.specs import Augmentation, BackboneSpec
+
+
+class _Selection(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetSource(_Selection):
+    """How a data set is loaded: its kind, and the arguments of that kind's `load`."""
+
+    kind: str
+    options: dict[str, Any]
+
+
+class FetchParams(_Selection):
+    """What the stage `fetch` reads."""
+
+    datasets: dict[str, DatasetSource]
+
+
+class SplitParams(_Selection):
+    """What the stage `split` reads: the protocol of each data set."""
+
+    base_seed: int
+    protocols: dict[str, str]
+
+
+class BackboneParams(_Selection):
+    """What the stage `backbones` reads: backbones (their titles are their names), and each data set's augmentation."""
+
+    base_seed: int
+    device: Literal["cpu", "cuda"]
+    backbones: dict[str, BackboneSpec]
+    augmentations: dict[str, Augmentation]
+
+
+class FeatureParams(BackboneParams):
+    """What the stage `features` reads."""
+
+    views: int
+
+
+class FitParams(BackboneParams):
+    """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in."""
+
+    group: Literal["methods", "ablations"]
+    method: str
+    code: str
+    hyperparameters: dict[str, Value]
+    bits: list[int]
+    seeds: list[int]
+    precision: Literal["fp32", "bf16"]
+    checkpoint_layers: bool
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the method."""
+        return _cells(sorted(self.augmentations), sorted(self.backbones), [self.method], self.bits, self.seeds)
+
+
+class EvaluateParams(_Selection):
+    """What the stage `evaluate` reads: the rules, the cut-off of each data set, and all cells of the group."""
+
+    rules: EvaluationParams
+    cutoffs: dict[str, int | None]
+    backbones: list[str]
+    methods: list[str]
+    bits: list[int]
+    seeds: list[int]
+    keep_codes: list[int]
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the group."""
+        return _cells(sorted(self.cutoffs), self.backbones, self.methods, self.bits, self.seeds)
+
+
+def _cells(
+    datasets: list[str], backbones: list[str], methods: list[str], bits: list[int], seeds: list[int]
+) -> Iterator[Cell]:
+    for dataset in datasets:
+        for backbone in backbones:
+            for method in methods:
+                for n_bits in bits:
+                    for seed in seeds:
+                        yield Cell(dataset, backbone, method, n_bits, seed)
+
+
+def fetch_params(params: Params, profile: str) -> FetchParams:
+    """What `fetch` reads for a profile."""
+    blocks = {name: params.datasets[name] for name in sorted(params.profile(profile).datasets)}
+    return FetchParams(datasets={n: DatasetSource(kind=b.kind, options=b.load_options) for n, b in blocks.items()})
+
+
+def split_params(params: Params, profile: str) -> SplitParams:
+    """What `split` reads for a profile."""
+    datasets = sorted(params.profile(profile).datasets)
+    return SplitParams(
+        base_seed=params.base_seed, protocols={name: params.datasets[name].protocol for name in datasets}
+    )
+
+
+def backbone_params(params: Params, profile: str) -> BackboneParams:
+    """What `backbones` reads for a profile."""
+    return BackboneParams(**_of_backbones(params, profile))
+
+
+def feature_params(params: Params, profile: str) -> FeatureParams:
+    """What `features` reads for a profile."""
+    return FeatureParams(**_of_backbones(params, profile), views=params.profile(profile).views)
+
+
+def fit_params(params: Params, profile: str, method: str) -> FitParams:
+    """What `fit` reads of a method, or of an ablation, for a profile."""
+    chosen, block = params.profile(profile), params.method(method, profile)
+    return FitParams(
+        **_of_backbones(params, profile),
+        group="ablations" if method in params.ablations else "methods",
+        method=method,
+        code=block.code,
+        hyperparameters={name: entry.value for name, entry in sorted(block.hyperparameters.items())},
+        bits=sorted(chosen.bits),
+        seeds=sorted(chosen.seeds),
+        precision=chosen.precision,
+        checkpoint_layers=chosen.checkpoint_layers,
+    )
+
+
+def evaluate_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> EvaluateParams:
+    """What `evaluate` reads for the methods, or the ablations, of a profile."""
+    chosen = params.profile(profile)
+    return EvaluateParams(
+        rules=params.evaluation.model_copy(update={"ranks": sorted(params.evaluation.ranks)}),
+        cutoffs={name: params.datasets[name].k for name in sorted(chosen.datasets)},
+        backbones=sorted(chosen.backbones),
+        methods=sorted(getattr(params, group)),
+        bits=sorted(chosen.bits),
+        seeds=sorted(chosen.seeds),
+        keep_codes=sorted(chosen.keep_codes),
+    )
+
+
+def _of_backbones(params: Params, profile: str) -> dict[str, Any]:
+    chosen = params.profile(profile)
+    augmentations = {name: params.datasets[name].augmentation for name in sorted(chosen.datasets)}
+    return {
+        "base_seed": params.base_seed,
+        "device": chosen.device,
+        "backbones": {name: untitled(name, params.backbones[name]) for name in sorted(chosen.backbones)},
+        "augmentations": {name: params.augmentations[augmentation] for name, augmentation in augmentations.items()},
+    }
+
+
+def untitled(name: str, spec: BackboneSpec) -> BackboneSpec:
+    """A backbone with its name for a title."""
+    return spec.model_copy(update={"title": name})
+
+
+def values_of(spec: BackboneSpec) -> Mapping[str, Any]:
+    """What of a backbone decides its features, its weights aside."""
+    return spec.model_dump(mode="json", exclude={"title", "weights"})
+
+
+class MethodTexts(_Selection):
+    """What the report says of a method beside its numbers."""
+
+    code: str
+    hyperparameters: dict[str, Hyperparameter]
+    under_study: bool
+
+
+class ReportParams(_Selection):
+    """What the report reads: titles, sources and notes, and the order of rows and columns.
+
+    `variants`: of the ablations, by the method that they change.
+    """
+
+    base_seed: int
+    methods: dict[str, MethodTexts]
+    dataset_titles: dict[str, str]
+    backbone_titles: dict[str, str]
+    bits: list[int]
+    seeds: list[int]
+    controls: list[str]
+    claims: list[ClaimParams]
+    variants: dict[str, list[str]]
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell that the report shows."""
+        return _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
+
+
+def report_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> ReportParams:
+    """What the report of the methods, or of the ablations beside the methods that they change, reads."""
+    chosen = params.profile(profile)
+    variants: dict[str, list[str]] = {}
+    for name, block in params.ablations.items():
+        variants.setdefault(str(block.of), []).append(name)
+    shown = [*params.methods]
+    if group == "ablations":
+        wanted = {*params.controls, *variants, *params.ablations}
+        shown = [name for name in (*params.methods, *params.ablations) if name in wanted]
+    blocks = {name: params.method(name, profile) for name in shown}
+    return ReportParams(
+        base_seed=params.base_seed,
+        methods={
+            name: MethodTexts(code=b.code, hyperparameters=b.hyperparameters, under_study=b.under_study)
+            for name, b in blocks.items()
+        },
+        dataset_titles={name: params.datasets[name].title for name in chosen.datasets},
+        backbone_titles={name: params.backbones[name].title for name in chosen.backbones},
+        bits=list(chosen.bits),
+        seeds=list(chosen.seeds),
+        controls=list(params.controls),
+        claims=list(params.claims),
+        variants=variants if group == "ablations" else {},
+    )

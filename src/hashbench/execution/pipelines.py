@@ -1,0 +1,50 @@
+"""The pipeline files of a profile: links to the ones that all profiles share, and a file that names the profile.
+
+DVC speaks of every pipeline that it finds, so it is shown that of the root alone (`.dvcignore`) and those that were
+opened in this clone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hashbench.errors import HashbenchError
+
+ROOT_PROFILE = "quick"  # whose pipeline is the one at the root, so that a bare `dvc repro` makes it
+PIPELINE = Path("dvc.yaml")
+ABLATIONS = Path("pipelines/ablations.yaml")
+
+
+def pipeline_of(profile: str) -> Path:
+    """The pipeline file of a profile, below the project's root."""
+    return PIPELINE if profile == ROOT_PROFILE else Path("pipelines", profile, "dvc.yaml")
+
+
+def ablations_of(profile: str) -> Path:
+    """The pipeline file of a profile's ablations."""
+    return Path("pipelines", f"{profile}-ablations", "dvc.yaml")
+
+
+def open_pipeline(pipeline: Path) -> None:
+    """Show DVC a pipeline below pipelines/, from now on and in this clone alone."""
+    if pipeline != PIPELINE and pipeline.is_file():
+        pipeline.with_name(".dvcignore").write_text("!/dvc.yaml\n", encoding="utf-8")
+
+
+def create_pipelines(profile: str) -> list[Path]:
+    """Make the folders of a profile's pipelines, of its methods and of its ablations; return them.
+
+    Raises HashbenchError where one of them exists, or where the project's own pipelines are not here.
+    """
+    folders = {pipeline_of(profile).parent: PIPELINE, ablations_of(profile).parent: ABLATIONS}
+    for folder, shared in folders.items():
+        if folder.exists():
+            raise HashbenchError(f"{folder} exists already; remove it, or choose another name")
+        if not shared.is_file():
+            raise HashbenchError(f"{shared} is missing; run from the root of a clone of hashbench")
+    for folder, shared in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "dvc.yaml").symlink_to(Path("../..") / shared if shared == PIPELINE else Path("..") / shared.name)
+        (folder / "params.yaml").symlink_to("../../params.yaml")
+        (folder / "profile.yaml").write_text(f"profile: {profile}\nroot: ../..\n", encoding="utf-8")
+    return list(folders)

@@ -1,0 +1,21 @@
+"""NT-Xent, the contrastive loss that several methods build on."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nt_xent(codes1: Tensor, codes2: Tensor, temperature: float) -> Tensor:
+    """NT-Xent over the 2n codes of two views (Chen et al., SimCLR, ICML 2020, eq. 1), cosine similarity.
+
+    `codes1`, `codes2` (n, b): row i of one is the positive of row i of the other; the other 2n - 2 are negatives.
+    Returns the mean over all 2n anchors.
+    """
+    n = len(codes1)
+    unit = F.normalize(torch.cat([codes1, codes2]), dim=1)
+    logits = unit @ unit.T / temperature
+    itself = torch.eye(2 * n, dtype=torch.bool, device=unit.device)
+    positive = torch.arange(2 * n, device=unit.device).roll(n)
+    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), positive)

@@ -1,0 +1,83 @@
+"""What is kept of a run: validated JSON values, content only. Titles, sources and notes are joined by the report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hashbench.cells import Cell as Cell
+from hashbench.cells import FitRecord as FitRecord
+from hashbench.cells import Frozen
+from hashbench.cells import Value as Value
+
+
+class EvaluationSummary(Frozen):
+    """Every number that follows from codes and labels; docs/evaluation.md defines them.
+
+    `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
+    0..b; `*_histogram`: pairs at each distance; `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean
+    absolute correlation of two different bits; `map_ci95`: interval over resampled queries.
+    """
+
+    k: int | None
+    denominator: str
+    empty: Literal["zero", "nan"]
+    ties: Literal["expectation over random order"] = "expectation over random order"
+    map: float
+    map_optimistic: float
+    map_pessimistic: float
+    map_ci95: tuple[float, float]
+    ndcg: float
+    ranks: list[int]
+    precision_at: list[float]
+    recall_at: list[float]
+    radius_precision: list[float]
+    radius_recall: list[float]
+    precision_within_2: float
+    found_nothing_within_2: float
+    relevant_histogram: list[int]
+    other_histogram: list[int]
+    bit_balance: list[float]
+    bit_entropy: list[float]
+    bit_correlation: float
+    distinct_codes: int
+    largest_bucket: int
+
+
+class RunRecord(Frozen):
+    """One cell of a table: what was run on what, and what came out.
+
+    `split` names the protocol; `codes` is the digest of the codes; `fingerprint` of all that decides the codes, and
+    `evaluator` the digest of the source files that computed the evaluation; `made_by`: fitted here, or codes that
+    others submitted.
+    """
+
+    profile: str
+    dataset: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+    split: str
+    split_digest: str
+    n_query: int
+    n_database: int
+    n_train: int
+    codes: str
+    fingerprint: str
+    evaluator: str
+    made_by: Literal["reproduced", "submitted"] = "reproduced"
+    fit: FitRecord
+    evaluation: EvaluationSummary
+
+    @property
+    def cell(self) -> Cell:
+        """The run's coordinates."""
+        return Cell(self.dataset, self.backbone, self.method, self.bits, self.seed)
+
+
+class CellSeconds(Frozen):
+    """Wall-clock seconds of one cell; they live in the cost files alone."""
+
+    fit: float
+    encode: float
+    evaluate: float

@@ -1,0 +1,150 @@
+"""What the report of a profile is made from, read from its results and joined with the words of params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+
+from hashbench.artefacts.codes import StoredCodes
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.records import read_queries, read_records, read_seconds
+from hashbench.artefacts.split import read_split
+from hashbench.config.selection import MethodTexts, ReportParams
+from hashbench.data.base import Dataset
+from hashbench.evaluation import code_statistics, paired_bootstrap
+from hashbench.fitting import new_method
+from hashbench.methods.registry import load_method
+from hashbench.records import Cell
+from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
+from hashbench.report.published import open_published
+from hashbench.types import Array, Codes, Split
+
+GALLERY_QUERIES, GALLERY_ITEMS = 6, 10
+THUMBNAIL = 96  # pixels
+
+
+def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
+    """Everything that the tables of a profile's methods are made from: no codes and no images are read."""
+    return ReportBundle(
+        profile=layout.profile,
+        version=version("hashbench"),
+        command=f"nox -s reproduce_table1 -- --profile {layout.profile}",
+        records=tuple(read_records(layout.records)),
+        ap={cell: arrays["ap"] for cell, arrays in read_queries(layout.queries).items()},
+        methods=cards_of(params),
+        dataset_titles=params.dataset_titles,
+        backbone_titles=params.backbone_titles,
+        paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
+        seconds=read_seconds(layout.seconds),
+        controls=tuple(params.controls),
+        published=open_published(layout.root / "results" / "published.csv"),
+        contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+    )
+
+
+def bundle_of(
+    params: ReportParams, layout: Layout, images: Mapping[str, Dataset], class_names: Mapping[str, tuple[str, ...]]
+) -> ReportBundle:
+    """Everything that the report of a profile's methods is made from.
+
+    `images` by data set; where they are not at hand, the galleries show grey squares.
+    """
+    splits = {dataset: read_split(layout.split(dataset)) for dataset in params.dataset_titles}
+    codes = StoredCodes(layout, splits)
+    last, first = max(params.bits), params.seeds[0]
+    drawn = [cell for cell in params.cells() if (cell.bits, cell.seed) == (last, first)]
+    correlations: dict[Cell, Array] = {}
+    galleries = []
+    for cell in sorted(drawn, key=lambda cell: cell.method):
+        pair = codes.read(cell)
+        correlations[cell] = code_statistics(pair[1]).correlation
+        if params.methods[cell.method].under_study:
+            dataset = images.get(cell.dataset)
+            galleries.append(gallery_of(cell, pair, splits[cell.dataset], class_names[cell.dataset], dataset))
+    per_class = [
+        PerClass(name, class_names[name], np.asarray(split.labels[split.query])) for name, split in splits.items()
+    ]
+    return replace(
+        tables_bundle_of(params, layout),
+        correlations=correlations,
+        galleries=tuple(galleries),
+        per_class=tuple(per_class),
+    )
+
+
+def ablation_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
+    """Everything that the report of a profile's ablations is made from; `layout` is that of the ablations."""
+    main = Layout(layout.profile, root=layout.root)
+    records = [*read_records(layout.records), *read_records(main.records)]
+    return ReportBundle(
+        profile=layout.profile,
+        version=version("hashbench"),
+        command=f"nox -s ablations -- --profile {layout.profile}",
+        records=tuple(record for record in records if record.method in params.methods),
+        ap={},
+        methods=cards_of(params),
+        dataset_titles=params.dataset_titles,
+        backbone_titles=params.backbone_titles,
+        paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
+        controls=tuple(params.controls),
+        ablations=tuple(Ablation(base, tuple(names)) for base, names in params.variants.items()),
+    )
+
+
+def cards_of(params: ReportParams) -> dict[str, MethodCard]:
+    """What the report says of each method."""
+    return {name: _card(name, texts) for name, texts in params.methods.items()}
+
+
+def _card(name: str, texts: MethodTexts) -> MethodCard:
+    method_class = load_method(texts.code)
+    values = {key: entry.value for key, entry in texts.hyperparameters.items()}
+    return MethodCard(
+        title=method_class.title,
+        paper=method_class.paper,
+        deviations=tuple(new_method(name, method_class, values).deviations),
+        hyperparameters=tuple(
+            HyperparameterNote(key, entry.value, entry.source, entry.note)
+            for key, entry in texts.hyperparameters.items()
+        ),
+        under_study=texts.under_study,
+    )
+
+
+def gallery_of(
+    cell: Cell, codes: tuple[Codes, Codes], split: Split, class_names: tuple[str, ...], dataset: Dataset | None
+) -> Gallery:
+    """The first queries and what a cell's codes find first for them, ties in the database's (shuffled) order."""
+    query, database = codes
+    packed = query.packed[:GALLERY_QUERIES, None] ^ database.packed[None]
+    distances = np.bitwise_count(packed).sum(axis=2, dtype=np.int64)
+    first = distances.argsort(axis=1, kind="stable")[:, :GALLERY_ITEMS]
+    query_rows, found_rows = split.query[:GALLERY_QUERIES], split.database[first]
+    names = np.array(class_names)
+    return Gallery(
+        dataset=cell.dataset,
+        backbone=cell.backbone,
+        method=cell.method,
+        bits=cell.bits,
+        query_images=thumbnails(dataset, query_rows),
+        query_labels=tuple(", ".join(names[split.labels[row]].tolist()) for row in query_rows),
+        images=np.stack([thumbnails(dataset, rows) for rows in found_rows]),
+        distances=np.take_along_axis(distances, first, axis=1),
+        relevant=(split.labels[query_rows][:, None] & split.labels[found_rows]).any(axis=2),
+    )
+
+
+def thumbnails(dataset: Dataset | None, rows: Array) -> Array:
+    """The images of some rows as small squares, uint8 (m, s, s, 3), s at most `THUMBNAIL`; grey without a data set."""
+    if dataset is None:
+        return np.full((len(rows), 8, 8, 3), 128, dtype=np.uint8)
+    images = dataset.read(rows)
+    if isinstance(images, np.ndarray) and images.shape[1] == images.shape[2] <= THUMBNAIL:
+        return images
+    from PIL import Image, ImageOps
+
+    square = (THUMBNAIL, THUMBNAIL)
+    return np.stack([np.asarray(ImageOps.fit(Image.fromarray(image), square)) for image in images])

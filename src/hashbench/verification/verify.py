@@ -1,0 +1,71 @@
+"""All checks of a folder of results, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hashbench.artefacts.layout import Group, Layout
+from hashbench.artefacts.manifest import read_manifest
+from hashbench.config.params import Params, load_params
+from hashbench.config.selection import report_params
+from hashbench.errors import HashbenchError
+from hashbench.report.build import ablation_of, tables_of
+from hashbench.reporting import ablation_bundle_of, tables_bundle_of
+from hashbench.types import Split
+from hashbench.verification.files import check_lock, check_manifest, check_report
+from hashbench.verification.findings import Findings
+from hashbench.verification.inputs import check_datasets, check_features, check_splits
+from hashbench.verification.refit import cells_to_refit, check_refit
+from hashbench.verification.runs import RunChecker
+
+
+def verify(folder: str, refit: str | None) -> int:
+    """Print what is wrong with the results in `folder`; return 0 if nothing is, else 1."""
+    params, findings = load_params(), Findings()
+    layout = layout_of(folder, params)
+    manifest = read_manifest(layout)
+    datasets = check_datasets(params, layout, manifest, findings)
+    splits = check_splits(params, layout, datasets, findings)
+    features = check_features(params, layout, manifest, splits, findings)
+    checker = RunChecker(params, layout, manifest, splits, features, findings)
+    recomputed, cells = checker.run()
+    check_manifest(layout, manifest, findings)
+    check_lock(layout, manifest, findings)
+    check_report(params, layout, datasets, manifest, findings)
+    if refit is not None:
+        _refit(refit, params, layout, splits, findings)
+    for sentence in (*findings.faults, *(f"note: {note}" for note in findings.notes)):
+        print(sentence)
+    count = len(findings.faults)
+    differences = f"{count or 'no'} difference{'s' if count != 1 else ''}"
+    print(f"{folder}: {recomputed} of {cells} runs recomputed from their codes, {differences}")
+    return 1 if findings.faults else 0
+
+
+def layout_of(folder: str, params: Params) -> Layout:
+    """The profile and group whose results lie in `folder`. Raises HashbenchError where that is none."""
+    place = Path(folder).resolve()
+    group: Group = "ablations" if place.name == "ablations" else "methods"
+    profile = place.parent.name if group == "ablations" else place.name
+    params.profile(profile)
+    layout = Layout(profile, group)
+    if layout.results.resolve() != place:
+        raise HashbenchError(f"{folder} is not {layout.results} below params.yaml; run from the folder that holds both")
+    if not layout.records.is_file():
+        command = "ablations" if group == "ablations" else "reproduce_table1"
+        raise HashbenchError(f"{folder} holds no run records; make them with `nox -s {command} -- --profile {profile}`")
+    return layout
+
+
+def _refit(wanted: str, params: Params, layout: Layout, splits: dict[str, Split], findings: Findings) -> None:
+    chosen = report_params(params, layout.profile, layout.group)
+    if layout.group == "methods":
+        table = tables_of(tables_bundle_of(chosen, layout))[0]
+    else:
+        found = ablation_of(ablation_bundle_of(chosen, layout))
+        if found is None:
+            raise HashbenchError(f"{layout.results} holds no table to draw a sample for")
+        table = found
+    cells = cells_to_refit(wanted, params, layout, table.digest)
+    print(f"refit: {', '.join(cell.name for cell in cells)}")
+    check_refit(cells, params, layout, splits, findings)
