@@ -16,6 +16,7 @@ from robustness.forgery.forge import (
     change_text,
     remake_lock,
     remake_manifest,
+    remake_report,
     remake_results,
     rewrite_fit,
 )
@@ -27,7 +28,7 @@ from hashbench.config.params import load_params
 from hashbench.config.selection import report_params
 from hashbench.errors import HashbenchError
 from hashbench.records import EvaluationSummary
-from hashbench.report.build import tables_of
+from hashbench.report import build
 from hashbench.reporting import tables_bundle_of
 from hashbench.verification.refit import cells_to_refit
 from hashbench.verification.verify import verify
@@ -38,24 +39,47 @@ Verified = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose pipeline was run once."""
-    folder = make_checkout(tmp_path_factory.mktemp("honest") / "checkout", METHODS)
+    folder = make_checkout(tmp_path_factory.mktemp("drawn") / "checkout", METHODS)
     every_stage(folder)
     dvc(folder, "commit", "--force", "--quiet")
     return folder
 
 
-@pytest.fixture
-def forged(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to forge, as working directory."""
-    folder = tmp_path / "checkout"
-    for name in ("artefacts", "results"):
-        shutil.copytree(honest / name, folder / name)
-    for name in ("params.yaml", "dvc.lock"):
-        shutil.copy(honest / name, folder)
-    monkeypatch.chdir(folder)
+@pytest.fixture(scope="module")
+def plain(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its results without pictures, which take most of the time and are not what is forged."""
+    folder = copied(drawn, tmp_path_factory.mktemp("plain") / "checkout")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        patch.chdir(folder)
+        remake_report()
+        remake_lock()
     return folder
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Let no report have pictures."""
+    for plots in ("report_plots", "cost_plots"):
+        patch.setattr(build, plots, lambda *_: [])
+
+
+def copied(checkout: Path, folder: Path) -> Path:
+    """What verify reads of a checkout."""
+    for name in ("artefacts", "results"):
+        shutil.copytree(checkout / name, folder / name)
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copy(checkout / name, folder)
+    return folder
+
+
+@pytest.fixture
+def forged(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy without pictures, to forge, as working directory."""
+    draw_nothing(monkeypatch)
+    monkeypatch.chdir(copied(plain, tmp_path / "checkout"))
+    return Path.cwd()
 
 
 @pytest.fixture
@@ -70,7 +94,8 @@ def verified(capsys: pytest.CaptureFixture[str]) -> Verified:
     return call
 
 
-def test_honest_results_have_no_differences(forged: Path, verified: Verified) -> None:
+def test_honest_results_have_no_differences(drawn: Path, verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(drawn)
     status, said = verified(f"sample:{len(METHODS)}")
     assert status == 0, said
     assert said.splitlines()[-1] == "results/quick: 3 of 3 runs recomputed from their codes, no differences"
@@ -155,7 +180,7 @@ def test_what_agrees_with_all_that_is_there_is_found_by_training_again(
 
 def sample(count: int) -> list[Cell]:
     params = load_params()
-    table = tables_of(tables_bundle_of(report_params(params, "quick", "methods"), LAYOUT))[0]
+    table = build.tables_of(tables_bundle_of(report_params(params, "quick", "methods"), LAYOUT))[0]
     return cells_to_refit(f"sample:{count}", params, LAYOUT, table.digest)
 
 
@@ -172,8 +197,8 @@ def test_a_sample_follows_from_the_table_and_finds_a_forged_cell_when_it_is_draw
     assert f"{cell.name}: trained again, its codes are others than those of the record" in said
 
 
-def test_who_forges_cannot_choose_the_sample(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(honest)
+def test_who_forges_cannot_choose_the_sample(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plain)
     params = load_params()
     cells = [cells_to_refit("sample:1", params, LAYOUT, f"digest {number}")[0].method for number in range(300)]
     assert all(60 < cells.count(method) < 140 for method in METHODS)  # 100 of each, within five standard deviations
@@ -199,9 +224,10 @@ def test_claims_that_nobody_can_check_are_told_beside_the_verdict(forged: Path, 
 
 
 def test_a_picture_is_compared_with_the_manifest_and_told_apart_from_one_drawn_here(
-    forged: Path, verified: Verified
+    drawn: Path, verified: Verified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = LAYOUT.results / "figures" / "map_by_bits.png"
+    monkeypatch.chdir(copied(drawn, tmp_path / "checkout"))
+    picture, other = (LAYOUT.results / "figures" / f"{name}.png" for name in ("map_by_bits", "training"))
     picture.write_bytes(picture.read_bytes() + b"more")
     assert "map_by_bits.png is not the file that MANIFEST.json names" in verified()[1]
     remake_manifest()
@@ -209,9 +235,14 @@ def test_a_picture_is_compared_with_the_manifest_and_told_apart_from_one_drawn_h
     status, said = verified()
     assert status == 0
     assert "note: drawn here, these pictures are other bytes, as on another machine: figures/map_by_bits.png" in said
+    other.unlink()
+    remake_manifest()
+    remake_lock()
+    status, said = verified()
+    assert (status, "training.png is missing" in said) == (1, True)
 
 
-def test_the_command_ends_with_a_status(forged: Path, honest: Path) -> None:
+def test_the_command_ends_with_a_status(forged: Path, drawn: Path) -> None:
     change_text("table1.md", "LSH", "lsh")
-    said = hashbench(forged, "verify", "results/quick", status=1, PYTHONPATH=str(honest / "src")).stdout
+    said = hashbench(forged, "verify", "results/quick", status=1, PYTHONPATH=str(drawn / "src")).stdout
     assert "table1.md, " in said

@@ -66,6 +66,8 @@ NO_STAGE = {
     "src/hashbench/execution/pipelines.py",
     "src/hashbench/execution/recovery.py",
     "src/hashbench/execution/requirements.py",
+    "src/hashbench/learning/concept_mining.py",  # losses whose methods are not here yet
+    "src/hashbench/learning/external_guidance.py",
     "src/hashbench/learning/losses.py",
     "src/hashbench/report/checking.py",
     "src/hashbench/report/excerpt.py",

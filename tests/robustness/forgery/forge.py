@@ -90,11 +90,11 @@ def change_records(change: Callable[[list[RunRecord]], list[RunRecord]]) -> None
     remake_report()
 
 
-def replaced(method: str, **values: Any) -> Callable[[list[RunRecord]], list[RunRecord]]:
-    """A change of the records: other values in that of a method."""
+def replaced(method: str | None, **values: Any) -> Callable[[list[RunRecord]], list[RunRecord]]:
+    """A change of the records: other values in those of a method, or of all."""
 
     def change(runs: list[RunRecord]) -> list[RunRecord]:
-        return [run.model_copy(update=values) if run.method == method else run for run in runs]
+        return [run.model_copy(update=values) if method in (run.method, None) else run for run in runs]
 
     return change
 
