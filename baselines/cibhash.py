@@ -13,7 +13,7 @@ from hashbench.learning.contrast import nt_xent
 from hashbench.learning.hyperparameters import Count, Positive
 from hashbench.learning.networks import HeadMethod, hash_head
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 _EPSILON = 1e-8
@@ -62,9 +62,11 @@ class CIBHash(HeadMethod):
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
     deviations: ClassVar[tuple[str, ...]] = (
         "Codes are thresholded at probability 1/2 as in the official code; the paper samples them.",
+        "The last epoch is used; the official code keeps the best epoch on half of the test images.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "Views are drawn from a fixed number of pre-extracted ones of the frozen backbone, with its dropout off; the "
         "official code augments afresh and leaves the dropout of VGG-16 on.",
-        "The last epoch is used; the official code keeps the best epoch on half of the test images.",
     )
 
     def __init__(
@@ -92,14 +94,14 @@ class CIBHash(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
+        images = images_of(train, device)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             return cibhash_terms(head(first), head(second), self.temperature, self.bottleneck)
 
         yield Training(
             head,
-            lambda batch: views.two(batch, generator),
+            lambda batch: images.two(batch, generator),
             loss_terms,
             len(train),
             Recipe("adam", self.learning_rate, self.batch_size, self.epochs),

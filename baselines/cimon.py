@@ -18,7 +18,7 @@ from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Posi
 from hashbench.learning.networks import HeadMethod, hash_head
 from hashbench.learning.structure import cosine_distances, half_gaussians
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import StoredViews, images_of
 from hashbench.types import Array, Paper, TrainView
 
 
@@ -83,12 +83,15 @@ class CIMON(HeadMethod):
         url="https://arxiv.org/abs/2010.07804",
     )
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    stored: ClassVar[frozenset[str]] = frozenset({"views"})
     deviations: ClassVar[tuple[str, ...]] = (
-        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
-        "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
         "Guidance comes from the pooled feature of the run's backbone, not from fc7 of VGG-16 before its ReLU, so the "
         "distance threshold is another one.",
         "Spectral clustering works on the graph of 10 nearest neighbours, not on a dense Gaussian kernel.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
+        "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
     )
 
     def __init__(
@@ -124,12 +127,12 @@ class CIMON(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
-        of_all = views.two(torch.arange(len(train)), generator)
+        images, stored = images_of(train, device), StoredViews(train, "views", device)
+        of_all = stored.two(torch.arange(len(train)), generator)
         guides = [self._guide(view.cpu().numpy(), generator).to(view.device) for view in of_all]
 
         def draw(batch: Tensor) -> tuple[Tensor, ...]:
-            return *views.two(batch, generator), *(guide[batch][:, batch] for guide in guides)
+            return *images.two(batch, generator), *(guide[batch][:, batch] for guide in guides)
 
         def loss_terms(first: Tensor, second: Tensor, guide1: Tensor, guide2: Tensor) -> Mapping[str, Tensor]:
             outputs = head(first), head(second)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegat
 from hashbench.learning.networks import HeadMethod
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews, train_rows
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -88,7 +89,7 @@ class DeepBit(HeadMethod):
         assert isinstance(head, nn.Sequential)
         outputs_of, threshold = head[:3], head[3]
         assert isinstance(threshold, Threshold)
-        features, views = train_rows(train, "pooled", device), StoredViews(train, "views", device)
+        images = images_of(train, device)
 
         def even_and_rounded(rows: Tensor) -> dict[str, Tensor]:
             outputs = outputs_of(rows)
@@ -115,7 +116,7 @@ class DeepBit(HeadMethod):
                 head,
                 draw,
                 loss_terms,
-                len(features),
+                len(train),
                 recipe,
                 generator,
                 f"{self.title} {n_bits} bits",
@@ -123,14 +124,15 @@ class DeepBit(HeadMethod):
                 rate_of=lambda name: 2.0 if name.endswith("bias") else 1.0,
             )
 
-        yield stage(lambda batch: (features[batch],), even_and_rounded, self.learning_rate, self.epochs)
+        yield stage(lambda batch: (images.plain(batch),), even_and_rounded, self.learning_rate, self.epochs)
         yield stage(
-            lambda batch: (features[batch], views.one(batch, generator)),
+            lambda batch: (images.plain(batch), images.one(batch, generator)),
             invariant,
             self.invariance_learning_rate,
             self.invariance_epochs,
         )
         with torch.no_grad():
+            features = torch.from_numpy(np.array(self.features_now(train))).to(device)
             threshold.value.copy_(outputs_of(features).mean())
 
 

@@ -14,7 +14,7 @@ from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Posi
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -37,10 +37,12 @@ class GreedyHash(HeadMethod):
         url="https://proceedings.neurips.cc/paper/2018/hash/13f3cf8c531952d72e5847c4183e6910-Abstract.html",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
-        "that both the input and the target cosines are noisy there.",
         "Features pass through a fixed layer that centres them and gives them unit scale; the target cosines are those "
         "of the features as they are.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
+        "that both the input and the target cosines are noisy there.",
     )
 
     def __init__(
@@ -68,12 +70,12 @@ class GreedyHash(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, frozen = images_of(train, device), train_rows(train, "pooled", device)
 
-        def loss_terms(rows: Tensor) -> dict[str, Tensor]:
+        def loss_terms(rows: Tensor, targets: Tensor) -> dict[str, Tensor]:
             outputs = head(rows)
             return {
-                "similarity": pairwise_cosine_error(straight_through_sign(outputs), rows),
+                "similarity": pairwise_cosine_error(straight_through_sign(outputs), targets),
                 "penalty": self.penalty_weight * (outputs.abs() - 1).abs().pow(3).mean(),
             }
 
@@ -87,9 +89,9 @@ class GreedyHash(HeadMethod):
         )
         yield Training(
             head,
-            lambda batch: (features[batch],),
+            lambda batch: (images.plain(batch), frozen[batch]),
             loss_terms,
-            len(features),
+            len(train),
             recipe,
             generator,
             f"{self.title} {n_bits} bits",

@@ -14,7 +14,7 @@ from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Posi
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -38,9 +38,11 @@ class MLS3RDUH(HeadMethod):
         url="https://doi.org/10.24963/ijcai.2020/479",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "Only the hash layer is trained, on frozen features; the paper trains the whole network.",
         "The similarities are computed from features extracted with dropout off; the published code leaves it on.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Only the hash layer is trained, on frozen features; the paper trains the whole network.",
     )
 
     def __init__(
@@ -70,7 +72,7 @@ class MLS3RDUH(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, features = images_of(train, device), train_rows(train, "pooled", device)
         targets = reconstructed_similarity(
             features,
             cosine_k=max(1, int(self.cosine_neighbours * len(features))),
@@ -83,7 +85,7 @@ class MLS3RDUH(HeadMethod):
 
         yield Training(
             head,
-            lambda batch: (features[batch], targets[batch][:, batch]),
+            lambda batch: (images.plain(batch), targets[batch][:, batch]),
             loss_terms,
             len(features),
             Recipe("sgd", self.learning_rate, self.batch_size, self.epochs, weight_decay=self.weight_decay),

@@ -15,7 +15,7 @@ from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.structure import cosine_distances, half_gaussians
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Array, Paper, TrainView
 
 
@@ -39,12 +39,14 @@ class SSDH(HeadMethod):
         url="https://doi.org/10.24963/ijcai.2018/148",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "Only the hash layer is trained, on frozen features without dropout; the paper trains the whole VGG network.",
         "Distances are those between two different images; the published code also counts the zero distance of each "
         "image to itself.",
         "The histogram covers distances from 0 to 2 in bins of 0.01, not 0 to 1: features that may be negative reach "
         "cosines below 0.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Only the hash layer is trained, on frozen features without dropout; the paper trains the whole VGG network.",
     )
 
     def __init__(
@@ -72,7 +74,7 @@ class SSDH(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, features = images_of(train, device), train_rows(train, "pooled", device)
         labels = torch.from_numpy(pseudo_labels(features.cpu().numpy(), self.alpha, self.beta)).to(features.device)
         near, far = (float((labels == value).float().mean()) for value in (1, -1))
 
@@ -81,7 +83,7 @@ class SSDH(HeadMethod):
 
         yield Training(
             head,
-            lambda batch: (features[batch], labels[batch][:, batch].float()),
+            lambda batch: (images.plain(batch), labels[batch][:, batch].float()),
             loss_terms,
             len(features),
             Recipe("adam", self.learning_rate, self.batch_size, self.epochs, epsilon=self.adam_epsilon),

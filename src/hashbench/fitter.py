@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import Features, files_of_features, open_features, read_record
@@ -23,6 +24,7 @@ from hashbench.features.specs import Pretraining
 from hashbench.features.views import views_seed
 from hashbench.fingerprint import Program, digest_of, program_of
 from hashbench.fitting import Fitted, fit_cells, new_method
+from hashbench.learning.inputs import needs_of
 from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method, module_of
 from hashbench.types import TrainableBackbone
@@ -75,7 +77,21 @@ class Fitter:
             seed=cell.derived_seed(self.params.base_seed),
             device=self.params.device,
             precision=self.params.precision,
+            backbone_training=self.backbone_training(cell.dataset),
         )
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Whether the method trains its own copy of the backbone in this run."""
+        return self.params.backbone_training is not None and getattr(self.method_class, "trains_backbone", False)
+
+    def backbone_training(self, dataset: str) -> dict[str, Any] | None:
+        """What decides the codes where a copy of the backbone is trained: how, and on which views."""
+        if not self.trains_backbone:
+            return None
+        assert self.params.backbone_training is not None
+        training = self.params.backbone_training.model_dump(mode="json")
+        return {**training, "augmentation": self.params.augmentations[dataset].model_dump(mode="json")}
 
     def is_up_to_date(self, cell: Cell) -> bool:
         """Whether an undamaged model and undamaged codes are there that were made from the same."""
@@ -92,13 +108,13 @@ class Fitter:
 
     def batches(self, cells: Sequence[Cell]) -> list[Batch]:
         """Which cells are fitted together: on a GPU all heads on the same features, for one would not fill it."""
-        if not self.on_gpu or "backbone" in self.new_method().needs:
+        if not self.on_gpu or self.trains_backbone:
             return [(cell,) for cell in cells]
         return [tuple(batch) for _, batch in groupby(cells, key=lambda cell: (cell.dataset, cell.backbone))]
 
     def reads(self, batch: Batch) -> dict[Path, Path]:
         """Every file that `fit` opens: its place below the working directory, and where it lies."""
-        dataset, backbone, needs = batch[0].dataset, batch[0].backbone, self.new_method().needs
+        dataset, backbone, needs = batch[0].dataset, batch[0].backbone, self.needs
         found = files_of_features(self.layout, dataset, backbone, needs)
         found.append(params_path(self.layout, f"fit/{self.params.method}"))
         own = Path(self.params.code)
@@ -115,6 +131,11 @@ class Fitter:
         if isinstance(weights, Pretraining):
             return {file: file for file in (path, store.sidecar(path))}
         return {Path("weights") / weights.file: path}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The features that the method reads in this run."""
+        return needs_of(self.new_method(), self.trains_backbone)
 
     def writes(self, batch: Batch) -> list[Path]:
         """Every file that `fit` leaves."""
@@ -135,29 +156,34 @@ class Fitter:
     def fitted(self, batch: Batch, checkpoint: CheckpointFiles | None = None) -> list[Fitted]:
         """Cells on the same features, fitted and encoded, and not kept."""
         methods = [self.new_method() for _ in batch]
-        features = self.features(batch[0].dataset, batch[0].backbone, methods[0].needs)
+        features = self.features(batch[0].dataset, batch[0].backbone)
         bits, seeds = [cell.bits for cell in batch], [cell.derived_seed(self.params.base_seed) for cell in batch]
         with stopping_on_signals() as stopping:
             session = session_of(self.params, batch[0].name, checkpoint, stopping)
             return fit_cells(methods, features, bits, seeds, session)
 
-    def features(self, dataset: str, backbone: str, needs: frozenset[str]) -> Features:
-        """The features that a method needs, opened once for all cells in a row on the same."""
-        key = (self.layout, dataset, backbone, needs)
+    def features(self, dataset: str, backbone: str) -> Features:
+        """The features that the method needs, opened once for all cells in a row on the same."""
+        trainable = self.trainable_backbone(dataset, backbone)
+        inputs = *_inputs(self.layout, dataset, backbone), digest_of(self.backbone_training(dataset))
+        key = (Path.cwd(), self.layout, dataset, backbone, inputs, self.needs)
         if key not in _opened:
-            trainable = self.trainable_backbone(dataset, backbone) if "backbone" in needs else None
             _opened.clear()
-            _opened[key] = open_features(self.layout, dataset, backbone, needs, trainable)
+            _opened[key] = open_features(self.layout, dataset, backbone, self.needs, trainable)
         return _opened[key]
 
-    def trainable_backbone(self, dataset: str, backbone: str) -> TrainableBackbone:
-        """A run's backbone as a method may train its own copy of it."""
+    def trainable_backbone(self, dataset: str, backbone: str) -> TrainableBackbone | None:
+        """The run's backbone where the method trains its own copy of it."""
+        if not self.trains_backbone:
+            return None
         from hashbench.features.finetune import FineTuning
 
+        assert self.params.backbone_training is not None
         spec = self.params.backbones[backbone]
         return FineTuning(
             spec,
             weights_path(self.layout, dataset, backbone, spec),
+            self.params.backbone_training,
             self.params.augmentations[dataset],
             views_seed(self.params.base_seed, dataset),
             self.params.device,
@@ -176,10 +202,9 @@ class Fitter:
         log.debug("%s: fitted in %.2f s", cell.name, fitted.fit_seconds)
 
 
-_opened: dict[tuple[Layout, str, str, frozenset[str]], Features] = {}
+_opened: dict[Any, Features] = {}  # of this process: the last features that were used, by all that decides them
 
 
-@cache
 def _inputs(layout: Layout, dataset: str, backbone: str) -> tuple[str, str]:
     """Digests of the split and the features that cells are fitted on."""
     return read_split(layout.split(dataset)).digest, read_record(layout, dataset, backbone)["digest"]

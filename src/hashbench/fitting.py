@@ -18,6 +18,7 @@ import numpy as np
 from hashbench.cells import Value
 from hashbench.config.hyperparameters import arguments_of, check_hyperparameters
 from hashbench.errors import HashbenchError
+from hashbench.learning.inputs import needs_of
 from hashbench.learning.session import Session
 from hashbench.methods.base import Method
 from hashbench.methods.faults import own_code
@@ -73,7 +74,7 @@ def fit_cells(
     """
     train = features.train
     for method in methods:
-        if lacking := sorted(method.needs - train.provides):
+        if lacking := sorted(needs_of(method, train.backbone is not None) - train.provides):
             given = ", ".join(sorted(train.provides)) or "nothing"
             raise HashbenchError(f"{method.title} needs {', '.join(lacking)}; these features provide {given}")
     before, start = _checksums(train), time.perf_counter()

@@ -57,7 +57,7 @@ def _measured(fitter: Fitter, cell: Cell, params: Params, timeout: float | None)
     from hashbench.fitting import wasted_bits
 
     where = f"{fitter.method_class.title} on {cell.dataset}, {cell.bits} bits"
-    features = fitter.features(cell.dataset, cell.backbone, fitter.new_method().needs)
+    features = fitter.features(cell.dataset, cell.backbone)
     with time_limit(timeout, f"{where}: fit and encode"):
         (fitted,) = fitter.fitted((cell,))
     query, database = fitted.codes["query"], fitted.codes["database"]

@@ -69,7 +69,7 @@ def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, f
     from hashbench.seeding import run_seed
 
     method, base_seed = fitter.new_method(), fitter.params.base_seed
-    features = fitter.features(cell.dataset, cell.backbone, method.needs)
+    features = fitter.features(cell.dataset, cell.backbone)
     split, train = validation_part(features, run_seed(base_seed, "validation", cell.dataset))
     session = session_of(fitter.params, cell.name, None, lambda: False)
     (fitted,) = fit_cells(

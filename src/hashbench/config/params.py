@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +18,7 @@ from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
 from hashbench.errors import HashbenchError
-from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 from hashbench.settings import settings
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Source = Literal["paper", "official code", "third-party", "ours"]
+Group = Literal["methods", "ablations"]
 Set = Annotated[list[T], Field(min_length=1), AfterValidator(_without_repeats)]
 
 
@@ -84,8 +86,9 @@ class DatasetParams(BaseModel):
 class MethodParams(BaseModel):
     """One method: the file (or `package.module:Class`) that holds it, and its hyperparameters with their sources.
 
-    `under_study`: whether it is one of those that the benchmark was made for. `of`, for a variant among the ablations:
-    the method from which it has its code and every hyperparameter that it does not give itself.
+    `under_study`: whether it is one of those that the benchmark was made for. For a variant among the ablations: `of`
+    is the method or variant from which it has its code and every hyperparameter that it does not give itself,
+    `against` the row that it is compared with (`of`, unless it says another), `label` what its row is called.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -93,6 +96,8 @@ class MethodParams(BaseModel):
 
     code: str
     of: Name | None = None
+    against: Name | None = None
+    label: Title | None = None
     under_study: Annotated[bool, Field(strict=True)] = False
 
     @property
@@ -109,16 +114,22 @@ class MethodParams(BaseModel):
 class ProfileParams(_Strict):
     """One table: data sets x backbones x methods x bits x seeds, on one kind of device.
 
-    `precision` computes the losses of trained methods in float32, or under autocast to bfloat16; `checkpoint_layers`
-    recomputes the activations of a backbone that is fine-tuned, for less memory; `seeds` number the repetitions;
-    `views` is how many augmented views of each train image are extracted; `keep_codes` names the repetitions whose
-    codes stand beside the results, in git, so that anyone can recompute their numbers; `overrides` replaces single
-    hyperparameters of methods in this profile.
+    `precision` computes the losses of trained methods in float32, or under autocast to bfloat16. The backbone stays
+    `frozen`, or each method that trains a network trains a copy of it as `backbone_training` says, or as
+    `backbone_training_of` says of that method; its views are then drawn by the data set's augmentation or by that of
+    `augmentation_of`. `checkpoint_layers` recomputes the activations of a backbone that is trained, for less memory;
+    `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted; `keep_codes`
+    names the repetitions whose codes stand beside the results, in git, so that anyone can recompute their numbers;
+    `overrides` replaces single hyperparameters of methods in this profile. `methods` and `ablations` name those that
+    run, where not all do; ablations run at `ablation_bits`, or at all code lengths.
     """
 
     title: Title
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
+    backbone_training: Literal["frozen"] | BackboneTraining
+    backbone_training_of: dict[Name, Literal["frozen"] | BackboneTraining] = {}
+    augmentation_of: dict[Name, Name] = {}
     checkpoint_layers: Annotated[bool, Field(strict=True)]
     datasets: Set[Name]
     backbones: Set[Name]
@@ -127,6 +138,9 @@ class ProfileParams(_Strict):
     views: Annotated[int, Field(strict=True, ge=2, le=1000)]
     keep_codes: Annotated[list[Seed], AfterValidator(_without_repeats)]
     overrides: dict[Name, dict[str, Hyperparameter]]
+    methods: Set[Name] | None = None
+    ablations: Set[Name] | None = None
+    ablation_bits: Set[Bits] | None = None
 
 
 class ClaimParams(_Strict):
@@ -134,6 +148,11 @@ class ClaimParams(_Strict):
 
     winners: Set[Name]
     losers: Set[Name]
+
+    def among(self, methods: list[str]) -> ClaimParams | None:
+        """The claim of these methods alone; None where no winner or no loser is left."""
+        winners, losers = ([name for name in side if name in methods] for side in (self.winners, self.losers))
+        return ClaimParams(winners=winners, losers=losers) if winners and losers else None
 
 
 class Params(_Strict):
@@ -157,9 +176,15 @@ class Params(_Strict):
         if not isinstance(methods, dict) or not isinstance(ablations, dict):
             return params
         for name, block in methods.items():
-            if isinstance(block, dict) and "of" in block:
-                raise HashbenchError(f"key 'methods.{shown(name)}.of' must stand under ablations; a method has `code`")
-        return {**params, "ablations": {name: _in_full(name, block, methods) for name, block in ablations.items()}}
+            for key in ("of", "against", "label"):
+                if isinstance(block, dict) and key in block:
+                    raise HashbenchError(
+                        f"key 'methods.{shown(name)}.{key}' must stand under ablations; a method has `code`"
+                    )
+        written: dict[Any, Any] = {}
+        for name, block in ablations.items():
+            written[name] = _in_full(name, block, methods, written)
+        return {**params, "ablations": written}
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Params:
@@ -177,6 +202,8 @@ class Params(_Strict):
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
         for name, profile in self.profiles.items():
             self._check_profile(f"profiles.{name}", name, profile)
+        for name, block in self.ablations.items():
+            known(f"ablations.{name}.against", str(block.against), {**self.methods, **self.ablations})
         for number, claim in enumerate(self.claims):
             self._check_claim(f"claims.{number}", claim)
         for method in self.controls:
@@ -189,12 +216,31 @@ class Params(_Strict):
         for backbone in profile.backbones:
             known(f"{where}.backbones", backbone, self.backbones)
         named = {**self.methods, **self.ablations}
+        for group in ("methods", "ablations"):
+            for method in getattr(profile, group) or ():
+                known(f"{where}.{group}", method, getattr(self, group))
+        for bits in profile.ablation_bits or ():
+            if bits not in profile.bits:
+                raise HashbenchError(
+                    f"key '{where}.ablation_bits' names {bits}, which its `bits` do not; a variant is compared with "
+                    "its method at one code length"
+                )
+        for method in profile.backbone_training_of:
+            known(f"{where}.backbone_training_of", method, named)
+        for method, augmentation in profile.augmentation_of.items():
+            known(f"{where}.augmentation_of", method, named)
+            known(f"{where}.augmentation_of.{method}", augmentation, self.augmentations)
+            if self.backbone_training_of(method, name) is None:
+                raise HashbenchError(
+                    f"key '{where}.augmentation_of.{method}' has no effect: the backbone of {method} stays frozen in "
+                    "this profile, and frozen features are shared; take it out"
+                )
         for method, values in profile.overrides.items():
             block = known(f"{where}.overrides", method, named)
             for key in values:
                 known(f"{where}.overrides.{method}", key, block.hyperparameters)
         for method, block in named.items():
-            for overridden in {method, block.of} & profile.overrides.keys():
+            for overridden in set(self.lineage(method)) & profile.overrides.keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
 
     def _check_claim(self, where: str, claim: ClaimParams) -> None:
@@ -209,23 +255,56 @@ class Params(_Strict):
         """The profile called `name`."""
         return known("profile", name, self.profiles)
 
+    def names(self, profile: str, group: Group) -> list[str]:
+        """The methods, or the ablations, that run in a profile, in the order of params.yaml."""
+        chosen = getattr(self.profile(profile), group)
+        return [name for name in getattr(self, group) if chosen is None or name in chosen]
+
+    def bits(self, profile: str, group: Group) -> list[int]:
+        """The code lengths at which a profile's methods, or ablations, run, in the order of params.yaml."""
+        chosen = self.profile(profile)
+        return list(chosen.bits if group == "methods" or chosen.ablation_bits is None else chosen.ablation_bits)
+
+    def lineage(self, name: str) -> list[str]:
+        """The method that a variant goes back to, the variants between, and itself; a method by itself."""
+        found = [name]
+        while (of := known("method", found[0], {**self.methods, **self.ablations}).of) is not None:
+            found.insert(0, of)
+        return found
+
+    def backbone_training_of(self, name: str, profile: str) -> BackboneTraining | None:
+        """How a profile trains the backbone of a method, or of what a variant is of; None: not at all."""
+        chosen = self.profile(profile)
+        training = self._said_of(name, chosen.backbone_training_of) or chosen.backbone_training
+        return None if training == "frozen" else training
+
+    def augmentation_of(self, name: str, profile: str) -> Augmentation | None:
+        """The augmentation that a profile gives to one method alone."""
+        own = self._said_of(name, self.profile(profile).augmentation_of)
+        return None if own is None else self.augmentations[own]
+
+    def _said_of(self, name: str, values: Mapping[str, T]) -> T | None:
+        return next((values[each] for each in reversed(self.lineage(name)) if each in values), None)
+
     def method(self, name: str, profile: str) -> MethodParams:
         """A method's block with the profile's overrides laid over it.
 
-        A variant also has the overrides of its method, but for what it changes itself.
+        A variant also has the overrides of what it is of, but for what it changes itself.
         """
-        block = known("method", name, {**self.methods, **self.ablations})
-        overrides = self.profile(profile).overrides
+        named = {**self.methods, **self.ablations}
+        block, overrides = known("method", name, named), self.profile(profile).overrides
         entries = block.hyperparameters
-        if block.of is not None:
-            shared, of_method = self.methods[block.of].hyperparameters, overrides.get(block.of, {})
-            entries |= {key: entry for key, entry in of_method.items() if entries.get(key) == shared.get(key)}
-        said = {"code": block.code, "of": block.of, "under_study": block.under_study}
-        return MethodParams.model_validate({**said, **entries, **overrides.get(name, {})})
+        for each in self.lineage(name):
+            shared, laid_over = named[each].hyperparameters, overrides.get(each, {})
+            entries |= {
+                key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
+            }
+        said = block.model_dump(include=set(MethodParams.model_fields))
+        return MethodParams.model_validate({**said, **entries})
 
 
-def _in_full(name: Any, variant: Any, methods: dict[Any, Any]) -> Any:
-    """A variant with all that it has of its method."""
+def _in_full(name: Any, variant: Any, methods: dict[Any, Any], before: dict[Any, Any]) -> Any:
+    """A variant with all that it has of its method, or of a variant `before` it."""
     if not isinstance(variant, dict):
         return variant
     key = f"ablations.{shown(name)}"
@@ -233,8 +312,12 @@ def _in_full(name: Any, variant: Any, methods: dict[Any, Any]) -> Any:
         raise HashbenchError(f"key '{key}.code' must go; a variant has the code of the method that its `of` names")
     if "of" not in variant:
         raise HashbenchError(f"key '{key}.of' is missing; it must be the name of the method that the variant changes")
-    method = known(f"{key}.of", str(variant["of"]), methods)
-    return {**method, "under_study": False, **variant} if isinstance(method, dict) else variant
+    of = str(variant["of"])
+    changed = known(f"{key}.of", of, {**methods, **before})
+    if not isinstance(changed, dict):
+        return variant
+    own = ("under_study", "against", "label")
+    return {**{name: value for name, value in changed.items() if name not in own}, "against": of, **variant}
 
 
 def params_path() -> Path:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
-from hashbench.config.params import ClaimParams, EvaluationParams, Hyperparameter, Params
-from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.config.params import ClaimParams, EvaluationParams, Group, Hyperparameter, Params
+from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 
 
 class _Selection(BaseModel):
@@ -50,15 +50,16 @@ class BackboneParams(_Selection):
 
 
 class FeatureParams(BackboneParams):
-    """What the stage `features` reads."""
+    """What the stage `features` reads; a run that trains the backbone stores no tokens of views."""
 
     views: int
+    view_tokens: bool
 
 
 class FitParams(BackboneParams):
     """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in."""
 
-    group: Literal["methods", "ablations"]
+    group: Group
     method: str
     code: str
     hyperparameters: dict[str, Value]
@@ -66,6 +67,7 @@ class FitParams(BackboneParams):
     seeds: list[int]
     precision: Literal["fp32", "bf16"]
     checkpoint_layers: bool
+    backbone_training: BackboneTraining | None
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the method."""
@@ -120,34 +122,43 @@ def backbone_params(params: Params, profile: str) -> BackboneParams:
 
 def feature_params(params: Params, profile: str) -> FeatureParams:
     """What `features` reads for a profile."""
-    return FeatureParams(**_of_backbones(params, profile), views=params.profile(profile).views)
-
-
-def fit_params(params: Params, profile: str, method: str) -> FitParams:
-    """What `fit` reads of a method, or of an ablation, for a profile."""
-    chosen, block = params.profile(profile), params.method(method, profile)
-    return FitParams(
-        **_of_backbones(params, profile),
-        group="ablations" if method in params.ablations else "methods",
-        method=method,
-        code=block.code,
-        hyperparameters={name: entry.value for name, entry in sorted(block.hyperparameters.items())},
-        bits=sorted(chosen.bits),
-        seeds=sorted(chosen.seeds),
-        precision=chosen.precision,
-        checkpoint_layers=chosen.checkpoint_layers,
+    chosen = params.profile(profile)
+    return FeatureParams(
+        **_of_backbones(params, profile), views=chosen.views, view_tokens=chosen.backbone_training == "frozen"
     )
 
 
-def evaluate_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> EvaluateParams:
+def fit_params(params: Params, profile: str, method: str) -> FitParams:
+    """What `fit` reads of a method, or of an ablation, for a profile: no code length where it is left out of it."""
+    chosen, block = params.profile(profile), params.method(method, profile)
+    group: Group = "ablations" if method in params.ablations else "methods"
+    own = params.augmentation_of(method, profile)
+    backbones = _of_backbones(params, profile)
+    if own is not None:
+        backbones["augmentations"] = dict.fromkeys(backbones["augmentations"], own)
+    return FitParams(
+        **backbones,
+        group=group,
+        method=method,
+        code=block.code,
+        hyperparameters={name: entry.value for name, entry in sorted(block.hyperparameters.items())},
+        bits=sorted(params.bits(profile, group)) if method in params.names(profile, group) else [],
+        seeds=sorted(chosen.seeds),
+        precision=chosen.precision,
+        checkpoint_layers=chosen.checkpoint_layers,
+        backbone_training=params.backbone_training_of(method, profile),
+    )
+
+
+def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:
     """What `evaluate` reads for the methods, or the ablations, of a profile."""
     chosen = params.profile(profile)
     return EvaluateParams(
         rules=params.evaluation.model_copy(update={"ranks": sorted(params.evaluation.ranks)}),
         cutoffs={name: params.datasets[name].k for name in sorted(chosen.datasets)},
         backbones=sorted(chosen.backbones),
-        methods=sorted(getattr(params, group)),
-        bits=sorted(chosen.bits),
+        methods=sorted(params.names(profile, group)),
+        bits=sorted(params.bits(profile, group)),
         seeds=sorted(chosen.seeds),
         keep_codes=sorted(chosen.keep_codes),
     )
@@ -180,6 +191,9 @@ class MethodTexts(_Selection):
     code: str
     hyperparameters: dict[str, Hyperparameter]
     under_study: bool
+    label: str | None
+    against: str | None
+    backbone_is_trained: bool
 
 
 class ReportParams(_Selection):
@@ -203,28 +217,36 @@ class ReportParams(_Selection):
         return _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
 
 
-def report_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> ReportParams:
+def report_params(params: Params, profile: str, group: Group) -> ReportParams:
     """What the report of the methods, or of the ablations beside the methods that they change, reads."""
     chosen = params.profile(profile)
     variants: dict[str, list[str]] = {}
-    for name, block in params.ablations.items():
-        variants.setdefault(str(block.of), []).append(name)
-    shown = [*params.methods]
+    ablations = params.names(profile, "ablations")
+    for name in ablations:
+        variants.setdefault(params.lineage(name)[0], []).append(name)
+    shown = params.names(profile, "methods")
     if group == "ablations":
-        wanted = {*params.controls, *variants, *params.ablations}
-        shown = [name for name in (*params.methods, *params.ablations) if name in wanted]
+        wanted = {*variants, *(str(params.ablations[name].against) for name in ablations)}
+        shown = [*(name for name in shown if name in wanted), *ablations]
     blocks = {name: params.method(name, profile) for name in shown}
     return ReportParams(
         base_seed=params.base_seed,
         methods={
-            name: MethodTexts(code=b.code, hyperparameters=b.hyperparameters, under_study=b.under_study)
+            name: MethodTexts(
+                code=b.code,
+                hyperparameters=b.hyperparameters,
+                under_study=b.under_study,
+                label=b.label,
+                against=b.against,
+                backbone_is_trained=params.backbone_training_of(name, profile) is not None,
+            )
             for name, b in blocks.items()
         },
         dataset_titles={name: params.datasets[name].title for name in chosen.datasets},
         backbone_titles={name: params.backbones[name].title for name in chosen.backbones},
-        bits=list(chosen.bits),
+        bits=params.bits(profile, group),
         seeds=list(chosen.seeds),
-        controls=list(params.controls),
-        claims=list(params.claims),
+        controls=[name for name in params.controls if name in shown],
+        claims=[claim for each in params.claims if (claim := each.among(shown)) is not None],
         variants=variants if group == "ablations" else {},
     )

@@ -120,6 +120,8 @@ class BackboneSpec(_Block):
     `embed_dim`, `depth`, `num_heads`). The middle square of `crop_pct` of the image's shorter side is resized to
     `size` x `size` pixels, scaled to [0, 1], and normalised by `mean` and `std`. `pool`: the image's feature is the
     mean of the patch tokens (`avg`), the class token (`cls`), or what the classifier would see (`pre_logits`).
+    Patch tokens are the last feature maps, or with `token_stride` the last of those that have one place for so many
+    pixels a side.
     """
 
     title: str
@@ -132,6 +134,7 @@ class BackboneSpec(_Block):
     mean: PerChannel
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     pool: Literal["avg", "cls", "pre_logits"]
+    token_stride: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"]
 
     @model_validator(mode="after")
@@ -141,3 +144,18 @@ class BackboneSpec(_Block):
             if key in self.arguments:
                 raise ValueError(f"arguments must not hold '{key}'; weights are named under `weights`")
         return self
+
+
+class BackboneTraining(_Block):
+    """How a run trains a copy of the backbone along with each method's own network.
+
+    The backbone learns at `learning_rate`, by the method's optimiser and schedule: all of it, or its `last_layers`
+    groups of layers as timm numbers them. `batch_norm`: layers of BatchNorm use the batch's statistics (`training`) or
+    keep those of the weights (`evaluation`). `rates` are the probabilities at which the network leaves things out at
+    random, as timm's constructor calls them: `drop_rate`, `proj_drop_rate`, `drop_path_rate`, ...
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    last_layers: Positive | None = None
+    batch_norm: Literal["training", "evaluation"]
+    rates: dict[Annotated[str, Field(pattern="^[a-z_]*drop(_path)?_rate$")], Annotated[float, Field(ge=0, lt=1)]] = {}

@@ -32,7 +32,7 @@ def tables_of(bundle: ReportBundle) -> list[Table]:
 
 def ablation_of(bundle: ReportBundle) -> Table | None:
     """The ablation table of a bundle that holds variants; None where none was run."""
-    return ablation_table(Results(bundle), bundle.ablations, bundle.profile)
+    return ablation_table(Results(bundle), bundle.ablations, bundle.paired_pvalue, bundle.profile)
 
 
 def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:

@@ -72,11 +72,20 @@ class PerClass:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A method that changes one thing of another, `against` which it is compared; `label`: what its row is called."""
+
+    method: str
+    label: str
+    against: str
+
+
+@dataclass(frozen=True)
 class Ablation:
-    """The method `base` and its `variants`, which change one thing each; all are methods of the bundle."""
+    """The method `base` and its `variants`; all are methods of the bundle."""
 
     base: str
-    variants: tuple[str, ...]
+    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hashbench.config.selection import EvaluateParams, FitParams, evaluate_param
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, summarise
 from hashbench.fingerprint import Program, program_of
+from hashbench.fitter import Fitter
 from hashbench.fitting import wasted_bits
 from hashbench.methods.registry import module_of
 from hashbench.progress import track
@@ -101,6 +102,7 @@ class RunChecker:
             "seed": cell.derived_seed(params.base_seed),
             "device": params.device,
             "precision": params.precision,
+            "backbone_training": Fitter(self.layout.profile, params).backbone_training(cell.dataset),
         }
         self._differences(cell, record.model_dump(include=set(of_split)), of_split)
         self._differences(cell, record.fit.model_dump(include=set(of_fit)), of_fit)
