@@ -76,7 +76,7 @@ class RunRecord(Frozen):
 
 
 class CellSeconds(Frozen):
-    """Wall-clock seconds of one cell; they live in the cost files alone."""
+    """Wall-clock seconds of one cell, NaN where nobody measured them; they live in the cost files alone."""
 
     fit: float
     encode: float

@@ -74,7 +74,7 @@ def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[st
 def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
     from rich.table import Table
 
-    from hashbench.artefacts.records import read_seconds
+    from hashbench.artefacts.seconds import read_seconds
     from hashbench.config.selection import report_params
     from hashbench.reporting import cards_of
 
