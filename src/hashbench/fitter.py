@@ -14,6 +14,7 @@ from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import Features, files_of_features, open_features, read_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.params import params_path, read_params
+from hashbench.artefacts.seconds import write_fit_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.artefacts.weights import weights_path
 from hashbench.cells import Cell, FitRecord, MadeFrom
@@ -197,8 +198,9 @@ class Fitter:
             curves={name: list(values) for name, values in fitted.log.curves.items()},
             remarks=list(fitted.log.remarks),
         )
-        seconds = (fitted.fit_seconds, fitted.encode_seconds)
-        fits.write_fit(self.layout, cell, fitted.method.state_dict(), fitted.codes, fingerprint, record, seconds)
+        # Seconds first: a cell that was killed before its codes were kept is fitted and timed again.
+        write_fit_seconds(self.layout, cell, fingerprint, fitted.fit_seconds, fitted.encode_seconds)
+        fits.write_fit(self.layout, cell, fitted.method.state_dict(), fitted.codes, fingerprint, record)
         log.debug("%s: fitted in %.2f s", cell.name, fitted.fit_seconds)
 
 
@@ -207,4 +209,4 @@ _opened: dict[Any, Features] = {}  # of this process: the last features that wer
 
 def _inputs(layout: Layout, dataset: str, backbone: str) -> tuple[str, str]:
     """Digests of the split and the features that cells are fitted on."""
-    return read_split(layout.split(dataset)).digest, read_record(layout, dataset, backbone)["digest"]
+    return read_split(layout.split(dataset)).digest, read_record(layout, dataset, backbone).digest

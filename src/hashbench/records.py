@@ -14,8 +14,9 @@ class EvaluationSummary(Frozen):
     """Every number that follows from codes and labels; docs/evaluation.md defines them.
 
     `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
-    0..b; `*_histogram`: pairs at each distance; `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean
-    absolute correlation of two different bits; `map_ci95`: interval over resampled queries.
+    0..b; `measures`: those of `evaluation.metrics.MEASURES`, by name; `*_histogram`: pairs at each distance;
+    `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean absolute correlation of two different bits;
+    `map_ci95`: interval over resampled queries.
     """
 
     k: int | None
@@ -32,8 +33,7 @@ class EvaluationSummary(Frozen):
     recall_at: list[float]
     radius_precision: list[float]
     radius_recall: list[float]
-    precision_within_2: float
-    found_nothing_within_2: float
+    measures: dict[str, float]
     relevant_histogram: list[int]
     other_histogram: list[int]
     bit_balance: list[float]
@@ -76,7 +76,7 @@ class RunRecord(Frozen):
 
 
 class CellSeconds(Frozen):
-    """Wall-clock seconds of one cell; they live in the cost files alone."""
+    """Wall-clock seconds of one cell, NaN where nobody measured them; they live in the cost files alone."""
 
     fit: float
     encode: float

@@ -10,7 +10,8 @@ import numpy as np
 
 from hashbench.artefacts.codes import StoredCodes
 from hashbench.artefacts.layout import Layout
-from hashbench.artefacts.records import read_queries, read_records, read_seconds
+from hashbench.artefacts.records import read_queries, read_records
+from hashbench.artefacts.seconds import read_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset

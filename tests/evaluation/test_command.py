@@ -33,7 +33,7 @@ def file(tmp_path):
 def test_json_holds_what_evaluate_gives(file, empty):
     printed = json.loads(run(file, 20, empty, as_json=True))
     expected = evaluate(*arrays().values(), k=20, empty=empty)
-    for name in ("map", "map_optimistic", "map_pessimistic", "precision_within_2", "found_nothing_within_2", "k"):
+    for name in ("map", "map_optimistic", "map_pessimistic", "measures", "k"):
         assert printed[name] == getattr(expected, name)
     for name in ("ranks", "precision_at", "recall_at", "radius_precision", "radius_recall", "relevant_histogram"):
         assert printed[name] == getattr(expected, name).tolist()
@@ -60,11 +60,11 @@ def test_json_of_means_over_no_query_is_null_not_nan(tmp_path):
 def test_table_shows_the_map_with_its_bounds_and_rules(file):
     text = run(file, None, "zero", as_json=False)
     expected = evaluate(*arrays().values())
-    for number in (expected.map, expected.map_optimistic, expected.map_pessimistic, expected.precision_within_2):
+    for number in (expected.map, expected.map_optimistic, expected.map_pessimistic, *expected.measures.values()):
         assert f"{number:.4f}" in text
     assert "mAP@all" in text
     assert "relevant_in_top_k" in text
-    assert "of queries find nothing" in text
+    assert "found nothing within 2" in text
 
 
 @pytest.mark.parametrize(("empty", "said"), [("zero", "count 0"), ("nan", "are left out")])

@@ -103,7 +103,7 @@ def test_a_fit_says_what_it_was_made_from() -> None:
     lsh.fit((cell,))
     stored = fits.read_fit(LAYOUT, cell)
     assert stored.record.split == read_split(LAYOUT.split("digits")).digest
-    assert stored.record.features == read_record(LAYOUT, "digits", "vit_micro")["digest"]
+    assert stored.record.features == read_record(LAYOUT, "digits", "vit_micro").digest
     assert stored.record.seed == cell.derived_seed(lsh.params.base_seed)
     assert stored.record.code == lsh.program.digest
     assert (stored.record.device, stored.record.precision) == ("cpu", "fp32")

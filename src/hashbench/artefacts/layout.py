@@ -97,6 +97,14 @@ class Layout:
         """A cell's average precision query by query, with its `EvaluationSummary` beside it."""
         return self.evaluations / f"{cell.name}.safetensors"
 
+    def fit_seconds(self, cell: Cell) -> Path:
+        """How long a cell's fit took: beside what DVC hashes, which must be the same bytes in every run."""
+        return self.artefacts / "seconds" / self.group / f"{cell.name}.fit.json"
+
+    def evaluation_seconds(self, cell: Cell) -> Path:
+        """How long a cell's evaluation took."""
+        return self.artefacts / "seconds" / self.group / f"{cell.name}.evaluate.json"
+
     @property
     def records(self) -> Path:
         """All run records of the group, one JSON line a cell."""

@@ -74,7 +74,7 @@ def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[st
 def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
     from rich.table import Table
 
-    from hashbench.artefacts.records import read_seconds
+    from hashbench.artefacts.seconds import read_seconds
     from hashbench.config.selection import report_params
     from hashbench.reporting import cards_of
 
@@ -87,8 +87,7 @@ def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
         "backbone": params.backbones[record.backbone].title,
         f"mAP@{found.k or 'all'}": f"{found.map:.4f} (95 % over queries: {low:.4f} to {high:.4f})",
         "by tie order": f"{found.map_pessimistic:.4f} to {found.map_optimistic:.4f}",
-        "precision within radius 2": f"{found.precision_within_2:.4f}, "
-        f"{found.found_nothing_within_2:.1%} of queries find nothing",
+        **{name.replace("_", " "): f"{value:.4f}" for name, value in found.measures.items()},
         "codes": f"{found.distinct_codes} distinct of {record.n_database}, largest bucket {found.largest_bucket}",
         "seconds": f"fit {seconds.fit:.2f}, encode {seconds.encode:.2f}, evaluate {seconds.evaluate:.2f}"
         if seconds

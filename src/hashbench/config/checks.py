@@ -24,11 +24,16 @@ from hashbench.methods.registry import file_of, own_files
 def check_method(where: str, code: str, values: Mapping[str, Any], beside: tuple[str, ...]) -> None:
     """Check the file of a method's block and its hyperparameters; `beside` are the block's keys that are none.
 
-    Raises HashbenchError that names the key, the value and what is allowed. What `package.module:Class` takes is only
-    known when it is imported, which fitting does.
+    Raises HashbenchError that names the key, the value and what is allowed. What a class takes that inherits its
+    constructor from elsewhere is only known when it is imported, which fitting does.
     """
     path = file_of(code)
-    if path is not None and not path.is_file():
+    if path is None:
+        raise HashbenchError(
+            f"key '{where}.code' is {shown(repr(code))}; it must be a Python file, which the pipeline can depend on: "
+            "derive the class in a file of baselines/"
+        )
+    if not path.is_file():
         raise HashbenchError(
             f"key '{where}.code' is {shown(repr(code))}, and there is no such file{did_you_mean(code, own_files())}"
         )

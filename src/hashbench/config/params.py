@@ -84,7 +84,7 @@ class DatasetParams(BaseModel):
 
 
 class MethodParams(BaseModel):
-    """One method: the file (or `package.module:Class`) that holds it, and its hyperparameters with their sources.
+    """One method: the Python file that holds it, and its hyperparameters with their sources.
 
     `under_study`: whether it is one of those that the benchmark was made for. For a variant among the ablations: `of`
     is the method or variant from which it has its code and every hyperparameter that it does not give itself,

@@ -79,8 +79,7 @@ def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any
         "map_pessimistic": evaluation.map_pessimistic,
         "map_ci95": list(interval),
         "ndcg": evaluation.mean_ndcg,
-        "precision_within_2": evaluation.precision_within_2,
-        "found_nothing_within_2": evaluation.found_nothing_within_2,
+        "measures": evaluation.measures,
         "k": evaluation.k,
         "denominator": evaluation.denominator,
         "empty": evaluation.empty,
@@ -118,11 +117,7 @@ def table(numbers: dict[str, Any]) -> str:
                 numbers["ranks"], numbers["precision_at"], numbers["recall_at"], strict=True
             )
         ),
-        (
-            "precision within radius 2",
-            f"{numbers['precision_within_2']:.4f}",
-            f"{numbers['found_nothing_within_2']:.1%} of queries find nothing",
-        ),
+        *((name.replace("_", " "), f"{value:.4f}", "") for name, value in numbers["measures"].items()),
         ("distinct database codes", str(numbers["distinct_codes"]), f"largest bucket {numbers['largest_bucket']}"),
         ("mean bit entropy", f"{np.mean(numbers['bit_entropy']):.4f}", ""),
         ("mean |bit correlation|", f"{numbers['bit_correlation']:.4f}", ""),
@@ -143,6 +138,8 @@ def _without_nan(numbers: dict[str, Any]) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, list):
             return [plain(each) for each in value]
+        if isinstance(value, dict):
+            return {name: plain(each) for name, each in value.items()}
         return None if isinstance(value, float) and math.isnan(value) else value
 
     return {name: plain(value) for name, value in numbers.items()}

@@ -34,8 +34,7 @@ class Evaluation:
     `ap_optimistic` (relevant items first inside each tie), `ap_pessimistic` (last), `ndcg`; all NaN where the database
     holds nothing relevant (int64 `n_relevant` is 0 there).
     Means over queries: `precision_at`, `recall_at` at each of the int64 `ranks`; `radius_precision`, `radius_recall`
-    float64 (b + 1,) within each Hamming radius 0..b; `precision_within_2`, where a query that finds nothing counts 0.
-    `found_nothing_within_2`: the share of all queries that find nothing within radius 2.
+    float64 (b + 1,) within each Hamming radius 0..b; `measures`, those of `metrics.MEASURES` by name.
     `relevant_histogram`, `other_histogram` int64 (b + 1,): pairs at each distance.
     `denominator` is the rule that AP@k follows, `empty` the rule that every mean over queries follows. `order`
     "database" or "argsort" replaces the expectation in `ap`, `ndcg`, `precision_at` and `recall_at`.
@@ -55,8 +54,7 @@ class Evaluation:
     recall_at: Array
     radius_precision: Array
     radius_recall: Array
-    precision_within_2: float
-    found_nothing_within_2: float
+    measures: dict[str, float]
     relevant_histogram: Array
     other_histogram: Array
     order: Literal["random", "database", "argsort"] = "random"

@@ -20,8 +20,8 @@ def frame_of(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Columns: profile, dataset, split, split_digest, n_query, n_database, n_train, backbone, features, method, bits,
     seed, made_by; the rules k (<NA>: no cut-off), denominator, empty; every number of the evaluation that is a single
-    one; map_low and map_high, the ends of the 95 % interval of map over queries; precision_at_<rank> and
-    recall_at_<rank>, NaN where a run was not evaluated at the rank; derived_seed, fingerprint.
+    one, its measures by their names; map_low and map_high, the ends of the 95 % interval of map over queries;
+    precision_at_<rank> and recall_at_<rank>, NaN where a run was not evaluated at the rank; derived_seed, fingerprint.
     """
     ordered = sorted(records, key=lambda record: record.cell)
     ranks = sorted({rank for record in ordered for rank in record.evaluation.ranks})
@@ -49,6 +49,7 @@ def _row(record: RunRecord, ranks: Iterable[int]) -> dict[str, object]:
         "made_by": record.made_by,
         **{rule: getattr(evaluation, rule) for rule in _RULES},
         **{name: getattr(evaluation, name) for name in _NUMBERS},
+        **evaluation.measures,
         "map_low": low,
         "map_high": high,
         **{f"precision_at_{rank}": precision.get(rank, math.nan) for rank in ranks},

@@ -44,7 +44,7 @@ class Extraction:
         self.spec, self.recipe = params.backbones[backbone], params.augmentations[dataset]
         self.seed = views_seed(params.base_seed, dataset)
         self.split, self.images = read_split(layout.split(dataset)), read_dataset(layout, dataset)
-        self._weights = read_weights_record(layout, dataset, backbone)["tensors"]
+        self._weights = read_weights_record(layout, dataset, backbone).tensors
         self._pixels = pixels_digest(layout, dataset)
 
     def run(self) -> None:

@@ -227,9 +227,11 @@ def _minorities(groups: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two numbers, or nested lists of numbers, agree to 1e-12 (sums may round differently elsewhere)."""
+    """Whether two numbers, or lists or dicts of numbers, agree to 1e-12 (sums may round differently elsewhere)."""
     if isinstance(a, list | tuple):
         return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, float) and isinstance(b, float):
         return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
     return bool(a == b)
