@@ -17,6 +17,8 @@ COMMANDS = (
     "fit",
     "validate",
     "evaluate",
+    "compare",
+    "plot",
     "show",
     "table",
     "verify",
