@@ -18,6 +18,7 @@ COMMANDS = (
     "validate",
     "evaluate",
     "compare",
+    "explain",
     "plot",
     "show",
     "table",

@@ -13,7 +13,7 @@ CODES = np.random.default_rng(0).integers(0, 2, (8, 16))
 
 
 def given_codes(query_labels=(3, 5), database_labels=(3, 3, 5, 7, 5, 3), **more):
-    return GivenCodes(CODES[:2], CODES[2:], np.array(query_labels), np.array(database_labels), **more)
+    return GivenCodes(np.array(query_labels), np.array(database_labels), CODES[:2], CODES[2:], **more)
 
 
 def write(path, given, **more):
@@ -57,7 +57,7 @@ def test_files_of_other_splits_are_refused_by_name(tmp_path):
 
 
 def test_repetitions_of_a_method_have_one_code_length(tmp_path):
-    short = GivenCodes(CODES[:2, :8], CODES[2:, :8], np.array([3, 5]), np.array([3, 3, 5, 7, 5, 3]))
+    short = GivenCodes(np.array([3, 5]), np.array([3, 3, 5, 7, 5, 3]), CODES[:2, :8], CODES[2:, :8])
     files = {"a": [write(tmp_path / "a.npz", given_codes()), write(tmp_path / "b.npz", short)]}
     with pytest.raises(HashbenchError, match="the files of a have codes of 8, 16 bits"):
         read_methods(files)

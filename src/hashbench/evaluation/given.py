@@ -10,22 +10,33 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.command import read_arrays
 from hashbench.evaluation.packing import pack_codes
-from hashbench.types import Array
+from hashbench.types import Array, Codes
 
 ROWS = ("query_rows", "db_rows")
 
 
 @dataclass(frozen=True)
-class GivenCodes:
-    """Codes (n_q, b) and (n_db, b) and labels, each in one of the forms that `evaluate` accepts.
+class GivenLabels:
+    """Labels of queries and database, each in one of the forms that `evaluate` accepts."""
+
+    query_labels: Array
+    database_labels: Array
+
+    @property
+    def labels(self) -> tuple[Array, Array]:
+        """Those of the queries and of the database, as arrays."""
+        return np.asarray(self.query_labels), np.asarray(self.database_labels)
+
+
+@dataclass(frozen=True)
+class GivenCodes(GivenLabels):
+    """Codes (n_q, b) and (n_db, b) with their labels.
 
     `query_rows` (n_q,), `database_rows` (n_db,): row numbers of the data set, where the file has them.
     """
 
-    query_codes: Array
-    database_codes: Array
-    query_labels: Array
-    database_labels: Array
+    query_codes: Array | Codes
+    database_codes: Array | Codes
     query_rows: Array | None = None
     database_rows: Array | None = None
 
@@ -42,16 +53,16 @@ def read_given(path: Path) -> GivenCodes:
         rows = [archive.get(name) for name in ROWS]
     if (rows[0] is None) != (rows[1] is None):
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
-    return GivenCodes(*(arrays[name] for name in ("query_codes", "db_codes", "query_labels", "db_labels")), *rows)
+    return GivenCodes(*(arrays[name] for name in ("query_labels", "db_labels", "query_codes", "db_codes")), *rows)
 
 
-def label_matrices(given: GivenCodes) -> tuple[Array, Array, list[str]]:
+def label_matrices(given: GivenLabels) -> tuple[Array, Array, list[str]]:
     """Labels of queries and database as bool (n_q, c) and (n_db, c), and the classes' names (c,).
 
     Class numbers (n,) become one-hot, a column for each that occurs, ascending, named by it; a multi-hot matrix keeps
     the columns in which any item has a label, each named by its place.
     """
-    query, database = np.asarray(given.query_labels), np.asarray(given.database_labels)
+    query, database = given.labels
     if query.ndim == database.ndim == 1:
         classes = np.union1d(query, database)
         return query[:, None] == classes, database[:, None] == classes, [str(each) for each in classes.tolist()]
@@ -61,7 +72,7 @@ def label_matrices(given: GivenCodes) -> tuple[Array, Array, list[str]]:
     return query[:, used] != 0, database[:, used] != 0, [str(each) for each in used.tolist()]
 
 
-def split_difference(a: GivenCodes, b: GivenCodes) -> str:
+def split_difference(a: GivenLabels, b: GivenLabels) -> str:
     """How the labels of two files tell that their splits are not the same; empty where they do not.
 
     The splits are the same where queries and database have the same labels in the same order: codes carry no names of
