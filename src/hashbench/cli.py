@@ -20,6 +20,7 @@ COMMANDS = (
     "compare",
     "explain",
     "plot",
+    "submit",
     "show",
     "table",
     "verify",

@@ -12,13 +12,23 @@ from hashbench.artefacts.codes import StoredCodes
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_queries, read_records, read_seconds
 from hashbench.artefacts.split import read_split
+from hashbench.artefacts.submissions import read_notes, read_submitted, submission_folders
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics, paired_bootstrap
 from hashbench.fitting import new_method
 from hashbench.methods.registry import load_method
 from hashbench.records import Cell
-from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
+from hashbench.report.bundle import (
+    Ablation,
+    Contest,
+    Gallery,
+    HyperparameterNote,
+    MethodCard,
+    PerClass,
+    ReportBundle,
+    Submission,
+)
 from hashbench.report.published import open_published
 from hashbench.types import Array, Codes, Split
 
@@ -42,7 +52,18 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+        submissions=submissions_of(layout),
     )
+
+
+def submissions_of(layout: Layout) -> tuple[Submission, ...]:
+    """What others submitted to the tables of a profile."""
+    found = []
+    for folder in submission_folders(layout.root):
+        notes = read_notes(folder)
+        runs = tuple(record for record in read_submitted(folder) if record.profile == layout.profile)
+        found.append(Submission(folder.name, notes.title, notes.paper, runs))
+    return tuple(each for each in found if each.runs)
 
 
 def bundle_of(
