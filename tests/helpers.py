@@ -30,7 +30,7 @@ def make_checkout(
 
     `git`: make it a git repository, which DVC's experiments need.
     """
-    for name in ("src", "baselines"):
+    for name in ("src", "baselines", "submissions"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True)
     copy_pipelines(folder)
     for name in ("dvc.yaml", "profile.yaml", "uv.lock", ".dvcignore", ".gitignore"):

@@ -102,6 +102,14 @@ def subcommands():
     return next(action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
 
 
+def options(name):
+    """Every option of a subcommand and of its actions."""
+    parsers = [subcommands()[name]]
+    for action in parsers[0]._actions:
+        parsers += action.choices.values() if isinstance(action, argparse._SubParsersAction) else []
+    return {option for each in parsers for option in each._option_string_actions}
+
+
 def sessions():
     """The functions of noxfile.py that are sessions."""
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
@@ -138,7 +146,7 @@ def test_commands_exist(page):
     commands = re.findall(r"(?:`|uv run |^\$ )hashbench ([a-z]\w*)(.*?)(?:`|#|$)", text, re.MULTILINE)
     for name, arguments in commands:
         assert name in subcommands(), f"{page.name}: hashbench {name}"
-        assert set(re.findall(r"--[\w-]+", arguments)) <= set(subcommands()[name]._option_string_actions)
+        assert set(re.findall(r"--[\w-]+", arguments)) <= options(name)
 
 
 def test_the_command_line_page_names_everything():
@@ -147,7 +155,7 @@ def test_the_command_line_page_names_everything():
     assert set(re.findall(r"^\| `nox -s (\w+)", text, re.MULTILINE)) == sessions()
     for line in re.findall(r"^\| `hashbench .*", text, re.MULTILINE):
         name = line.split()[2].strip("`")
-        assert set(re.findall(r"--[\w-]+", line)) <= set(subcommands()[name]._option_string_actions), line
+        assert set(re.findall(r"--[\w-]+", line)) <= options(name), line
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -43,12 +43,11 @@ class EvaluationSummary(Frozen):
     largest_bucket: int
 
 
-class RunRecord(Frozen):
-    """One cell of a table: what was run on what, and what came out.
+class EvaluatedCell(Frozen):
+    """What every record of a cell says: where it stands, on which split, and what its codes give.
 
-    `split` names the protocol; `codes` is the digest of the codes; `fingerprint` of all that decides the codes, and
-    `evaluator` the digest of the source files that computed the evaluation; `made_by`: fitted here, or codes that
-    others submitted.
+    `split` names the protocol; `codes` is the digest of the codes, and `evaluator` that of the source files that
+    computed the evaluation.
     """
 
     profile: str
@@ -63,16 +62,30 @@ class RunRecord(Frozen):
     n_database: int
     n_train: int
     codes: str
-    fingerprint: str
     evaluator: str
-    made_by: Literal["reproduced", "submitted"] = "reproduced"
-    fit: FitRecord
     evaluation: EvaluationSummary
 
     @property
     def cell(self) -> Cell:
         """The run's coordinates."""
         return Cell(self.dataset, self.backbone, self.method, self.bits, self.seed)
+
+
+class RunRecord(EvaluatedCell):
+    """A cell that was fitted here: what was run on what, and what came out.
+
+    `fingerprint`: the digest of all that decides the codes.
+    """
+
+    fingerprint: str
+    made_by: Literal["reproduced"] = "reproduced"
+    fit: FitRecord
+
+
+class SubmittedRecord(EvaluatedCell):
+    """A cell of codes that others made: they were evaluated here, and how they were made is not known."""
+
+    made_by: Literal["submitted"] = "submitted"
 
 
 class CellSeconds(Frozen):

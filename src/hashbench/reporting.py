@@ -13,6 +13,7 @@ from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_queries, read_records
 from hashbench.artefacts.seconds import read_seconds
 from hashbench.artefacts.split import read_split
+from hashbench.artefacts.submissions import read_notes, read_submitted, submission_folders
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics, paired_bootstrap
@@ -28,6 +29,7 @@ from hashbench.report.bundle import (
     MethodCard,
     PerClass,
     ReportBundle,
+    Submission,
     Variant,
 )
 from hashbench.report.published import open_published
@@ -53,7 +55,18 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+        submissions=submissions_of(layout),
     )
+
+
+def submissions_of(layout: Layout) -> tuple[Submission, ...]:
+    """What others submitted to the tables of a profile."""
+    found = []
+    for folder in submission_folders(layout.root):
+        notes = read_notes(folder)
+        runs = tuple(record for record in read_submitted(folder) if record.profile == layout.profile)
+        found.append(Submission(folder.name, notes.title, notes.paper, runs))
+    return tuple(each for each in found if each.runs)
 
 
 def bundle_of(

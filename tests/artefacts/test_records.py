@@ -149,7 +149,7 @@ def test_any_flipped_byte_is_found(layout: Layout, both: list[RunRecord]) -> Non
     ("keys", "value", "says"),
     [
         (("bits",), "many", "key 'bits' is 'many'; it must be"),
-        (("made_by",), "stolen", "key 'made_by' is 'stolen' (allowed: reproduced, submitted)"),
+        (("made_by",), "stolen", "key 'made_by' is 'stolen' (allowed: reproduced)"),
         (("evaluation", "map"), None, "key 'evaluation.map' is None; it must be"),
         (("fit", "device"), "tpu", "key 'fit.device' is 'tpu'; did you mean 'cpu'? (allowed: cpu, cuda)"),
         (("more",), 1, "unknown key 'more'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -16,9 +16,10 @@ from hashbench.cells import Frozen
 from hashbench.config.messages import first_error
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
-from hashbench.records import Cell, EvaluationSummary, RunRecord
+from hashbench.records import Cell, EvaluatedCell, EvaluationSummary, RunRecord
 from hashbench.types import Array, Codes, Split
 
+Record = TypeVar("Record", bound=EvaluatedCell)
 AP = ("ap", "ap_optimistic", "ap_pessimistic")
 
 
@@ -58,8 +59,8 @@ def remove_other_evaluations(layout: Layout, cells: Iterable[Cell]) -> int:
     return len(others)
 
 
-def write_records(path: Path, records: Iterable[RunRecord]) -> None:
-    """Write run records, one sealed JSON line a cell, sorted by cell."""
+def write_records(path: Path, records: Iterable[EvaluatedCell]) -> None:
+    """Write records, one sealed JSON line a cell, sorted by cell."""
     values = [record.model_dump(mode="json") for record in sorted(records, key=lambda record: record.cell)]
     store.write_text_if_other(path, "".join(f"{_sealed(value)}\n" for value in values))
 
@@ -70,6 +71,11 @@ def _sealed(value: dict[str, Any]) -> str:
 
 def read_records(path: Path) -> list[RunRecord]:
     """The run records of a file. Raises HashbenchError that names the line where one is not valid."""
+    return read_records_of(RunRecord, path)
+
+
+def read_records_of(kind: type[Record], path: Path) -> list[Record]:
+    """The records of a file, all of one kind. Raises HashbenchError that names the line where one is not valid."""
     records = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -84,9 +90,9 @@ def read_records(path: Path) -> list[RunRecord]:
                 value.pop("seal", None)
             if not isinstance(value, dict) or _sealed(value) != line:
                 raise store.DamagedError(path, f"line {number}: its seal is not that of its content")
-            records.append(RunRecord.model_validate(value))
+            records.append(kind.model_validate(value))
         except ValidationError as error:
-            reason = first_error(error, RunRecord.model_json_schema())
+            reason = first_error(error, kind.model_json_schema())
             raise HashbenchError(f"{path}, line {number}: {reason}; delete the file and run `dvc repro`") from None
         except (ValueError, RecursionError) as error:
             raise store.DamagedError(path, f"line {number} is no JSON: {error}") from None

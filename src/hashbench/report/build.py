@@ -36,7 +36,9 @@ def ablation_of(bundle: ReportBundle) -> Table | None:
 
 
 def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
-    return [table1(results, bundle.paired_pvalue, bundle.profile), table2(results, bundle.profile)]
+    submissions = bundle.submissions
+    first = table1(results, bundle.paired_pvalue, bundle.profile, submissions)
+    return [first, table2(results, bundle.profile, submissions)]
 
 
 def render_report(bundle: ReportBundle, write: Write) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hashbench.errors import HashbenchError
-from hashbench.records import Cell, CellSeconds, RunRecord, Value
+from hashbench.records import Cell, CellSeconds, RunRecord, SubmittedRecord, Value
 from hashbench.report.published import Published
 from hashbench.types import Array, Paper
 
@@ -97,6 +97,16 @@ class Contest:
 
 
 @dataclass(frozen=True)
+class Submission:
+    """A method whose codes others submitted: its name in print, where it was published, and its runs."""
+
+    method: str
+    title: str
+    paper: str
+    runs: tuple[SubmittedRecord, ...]
+
+
+@dataclass(frozen=True)
 class ReportBundle:
     """Everything that a report is made from.
 
@@ -106,7 +116,7 @@ class ReportBundle:
     `paired_pvalue(a, b)`: the p-value of 'a and b have the same mean' for two vectors paired by query.
     `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
     that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
-    some runs.
+    some runs. `submissions`: what others made, shown below the `records`.
     """
 
     profile: str
@@ -126,3 +136,4 @@ class ReportBundle:
     galleries: tuple[Gallery, ...] = ()
     per_class: tuple[PerClass, ...] = ()
     contests: tuple[Contest, ...] = ()
+    submissions: tuple[Submission, ...] = ()

@@ -90,7 +90,6 @@ class RunChecker:
             "profile": self.layout.profile,
             "split": split.name,
             "split_digest": split.digest,
-            "made_by": "reproduced",
             "n_query": len(split.query),
             "n_database": len(split.database),
             "n_train": len(split.train),

@@ -13,7 +13,7 @@ from hashbench.report.frame import OverSeeds
 from hashbench.report.results import Results, Setting
 from hashbench.types import Array
 
-Mark = Literal["best", "second", "insignificant"]
+Mark = Literal["best", "second", "insignificant", "submitted"]
 SIGNIFICANCE_LEVEL = 0.05
 
 
