@@ -14,8 +14,9 @@ from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.learning.contrast import nt_xent
-from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive
-from hashbench.learning.networks import HeadMethod, hash_head
+from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, hash_head, linear
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.structure import cosine_distances, half_gaussians
 from hashbench.learning.training import Recipe, Training
 from hashbench.learning.views import StoredViews, images_of
@@ -67,7 +68,8 @@ class CIMON(HeadMethod):
 
         sum over a, t in {1, 2} of `guided_loss`(V_a, (W S)_t) + contrast * `nt_xent`(V1, V2, temperature).
 
-    Minimised by SGD with momentum. An item's code is the sign of the head.
+    Minimised by SGD with momentum. An item's code is the sign of the head: a linear layer, behind one of `hidden` units
+    unless that is 0. `standardise` puts a fixed layer that centres features and gives them unit scale before it.
     """
 
     title: ClassVar[str] = "CIMON"
@@ -91,7 +93,7 @@ class CIMON(HeadMethod):
     )
     if_frozen: ClassVar[tuple[str, ...]] = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
-        "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
+        "trains VGG-16 end to end on fresh augmentations.",
     )
 
     def __init__(
@@ -101,7 +103,8 @@ class CIMON(HeadMethod):
         clusters: Count,
         contrast: NotNegative,
         temperature: Positive,
-        hidden: Count,
+        hidden: Natural,
+        standardise: bool,
         learning_rate: Positive,
         momentum: Damping,
         weight_decay: NotNegative,
@@ -113,6 +116,7 @@ class CIMON(HeadMethod):
         self.contrast = contrast
         self.temperature = temperature
         self.hidden = hidden
+        self.standardise = standardise
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
@@ -121,7 +125,11 @@ class CIMON(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
-        return nn.Sequential(hash_head(n_features, self.hidden, n_bits, generator), nn.Tanh())
+        if self.hidden == 0:
+            inputs = input_layer(n_features, self.standardise)
+            return nn.Sequential(inputs, linear(n_features, n_bits, generator), nn.Tanh())
+        head = hash_head(n_features, self.hidden, n_bits, generator, self.standardise)
+        return nn.Sequential(head, nn.Tanh())
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str

@@ -78,7 +78,7 @@ class Fitter:
             seed=cell.derived_seed(self.params.base_seed),
             device=self.params.device,
             precision=self.params.precision,
-            backbone_training=self.backbone_training(cell.dataset),
+            backbone_training=self.backbone_training(cell.dataset, cell.backbone),
         )
 
     @property
@@ -86,13 +86,14 @@ class Fitter:
         """Whether the method trains its own copy of the backbone in this run."""
         return self.params.backbone_training is not None and getattr(self.method_class, "trains_backbone", False)
 
-    def backbone_training(self, dataset: str) -> dict[str, Any] | None:
+    def backbone_training(self, dataset: str, backbone: str) -> dict[str, Any] | None:
         """What decides the codes where a copy of the backbone is trained: how, and on which views."""
         if not self.trains_backbone:
             return None
         assert self.params.backbone_training is not None
         training = self.params.backbone_training.model_dump(mode="json")
-        return {**training, "augmentation": self.params.augmentations[dataset].model_dump(mode="json")}
+        recipe = self.params.augmentations[dataset].model_dump(mode="json")
+        return {**training, "rates": training["rates"].get(backbone, {}), "augmentation": recipe}
 
     def is_up_to_date(self, cell: Cell) -> bool:
         """Whether an undamaged model and undamaged codes are there that were made from the same."""
@@ -166,7 +167,7 @@ class Fitter:
     def features(self, dataset: str, backbone: str) -> Features:
         """The features that the method needs, opened once for all cells in a row on the same."""
         trainable = self.trainable_backbone(dataset, backbone)
-        inputs = *_inputs(self.layout, dataset, backbone), digest_of(self.backbone_training(dataset))
+        inputs = *_inputs(self.layout, dataset, backbone), digest_of(self.backbone_training(dataset, backbone))
         key = (Path.cwd(), self.layout, dataset, backbone, inputs, self.needs)
         if key not in _opened:
             _opened.clear()
@@ -185,6 +186,7 @@ class Fitter:
             spec,
             weights_path(self.layout, dataset, backbone, spec),
             self.params.backbone_training,
+            self.params.backbone_training.rates.get(backbone, {}),
             self.params.augmentations[dataset],
             views_seed(self.params.base_seed, dataset),
             self.params.device,

@@ -118,10 +118,11 @@ class ProfileParams(_Strict):
     `frozen`, or each method that trains a network trains a copy of it as `backbone_training` says, or as
     `backbone_training_of` says of that method; its views are then drawn by the data set's augmentation or by that of
     `augmentation_of`. `checkpoint_layers` recomputes the activations of a backbone that is trained, for less memory;
-    `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted; `keep_codes`
-    names the repetitions whose codes stand beside the results, in git, so that anyone can recompute their numbers;
-    `overrides` replaces single hyperparameters of methods in this profile. `methods` and `ablations` name those that
-    run, where not all do; ablations run at `ablation_bits`, or at all code lengths.
+    `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted, with their
+    patch tokens unless `view_tokens` is false; `keep_codes` names the repetitions whose codes stand beside the results,
+    in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
+    profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
+    all code lengths.
     """
 
     title: Title
@@ -136,6 +137,7 @@ class ProfileParams(_Strict):
     bits: Set[Bits]
     seeds: Set[Seed]
     views: Annotated[int, Field(strict=True, ge=2, le=1000)]
+    view_tokens: Annotated[bool, Field(strict=True)] = True
     keep_codes: Annotated[list[Seed], AfterValidator(_without_repeats)]
     overrides: dict[Name, dict[str, Hyperparameter]]
     methods: Set[Name] | None = None
@@ -227,6 +229,9 @@ class Params(_Strict):
                 )
         for method in profile.backbone_training_of:
             known(f"{where}.backbone_training_of", method, named)
+        for training in (profile.backbone_training, *profile.backbone_training_of.values()):
+            for backbone in () if training == "frozen" else training.rates:
+                known(f"{where}: rates of a backbone_training", backbone, dict.fromkeys(profile.backbones))
         for method, augmentation in profile.augmentation_of.items():
             known(f"{where}.augmentation_of", method, named)
             known(f"{where}.augmentation_of.{method}", augmentation, self.augmentations)

@@ -124,7 +124,9 @@ def feature_params(params: Params, profile: str) -> FeatureParams:
     """What `features` reads for a profile."""
     chosen = params.profile(profile)
     return FeatureParams(
-        **_of_backbones(params, profile), views=chosen.views, view_tokens=chosen.backbone_training == "frozen"
+        **_of_backbones(params, profile),
+        views=chosen.views,
+        view_tokens=chosen.view_tokens and chosen.backbone_training == "frozen",
     )
 
 

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hashbench.errors import HashbenchError
 from hashbench.features.backbones import Backbone, load_backbone, prepare, prepare_view
 from hashbench.features.resample import Images
-from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
+from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining, Rates
 from hashbench.types import Array
 
 
@@ -55,12 +55,14 @@ def _trained_weights(network: Any, spec: BackboneSpec, last_layers: int | None) 
 class FineTuning:
     """The `TrainableBackbone` of a run: backbone and `weights` file, how it is trained, augmentation and its `seed`.
 
+    `rates` are those of `training` for this backbone.
     `checkpoint_layers` recomputes activations layer by layer in the backward pass: same result, less memory.
     """
 
     spec: BackboneSpec
     weights: Path
     training: BackboneTraining
+    rates: Rates
     recipe: Augmentation
     seed: int
     device: str = "cpu"
@@ -73,7 +75,7 @@ class FineTuning:
 
     def build(self) -> TrainedCopy:
         """A new copy with the run's weights, to be trained."""
-        frozen = load_backbone(self.spec, self.weights, self.device, self.training.rates)
+        frozen = load_backbone(self.spec, self.weights, self.device, self.rates)
         frozen.network.set_grad_checkpointing(self.checkpoint_layers)
         return TrainedCopy(frozen.network, self.spec, self.training)
 

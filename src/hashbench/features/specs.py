@@ -13,6 +13,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Rates = dict[Annotated[str, Field(pattern="^[a-z_]*drop(_path)?_rate$")], Annotated[float, Field(ge=0, lt=1)]]
 PerChannel = tuple[float, float, float]
 
 
@@ -151,11 +152,11 @@ class BackboneTraining(_Block):
 
     The backbone learns at `learning_rate`, by the method's optimiser and schedule: all of it, or its `last_layers`
     groups of layers as timm numbers them. `batch_norm`: layers of BatchNorm use the batch's statistics (`training`) or
-    keep those of the weights (`evaluation`). `rates` are the probabilities at which the network leaves things out at
-    random, as timm's constructor calls them: `drop_rate`, `proj_drop_rate`, `drop_path_rate`, ...
+    keep those of the weights (`evaluation`). `rates` are, by backbone, the probabilities at which the network leaves
+    things out at random, as timm's constructor calls them: `drop_rate`, `proj_drop_rate`, `drop_path_rate`, ...
     """
 
     learning_rate: Annotated[float, Field(gt=0)]
     last_layers: Positive | None = None
     batch_norm: Literal["training", "evaluation"]
-    rates: dict[Annotated[str, Field(pattern="^[a-z_]*drop(_path)?_rate$")], Annotated[float, Field(ge=0, lt=1)]] = {}
+    rates: dict[str, Rates] = {}

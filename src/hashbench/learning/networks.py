@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hashbench.learning.finetuning import TrainedBackbone
 from hashbench.learning.inputs import features_of, needs_of, require_bits
 from hashbench.learning.session import Session
-from hashbench.learning.standardise import Standardise, standardise_by
+from hashbench.learning.standardise import input_layer, standardise_by
 from hashbench.learning.training import Training, minimise
 from hashbench.seeding import torch_generator
 from hashbench.types import Array, FitLog, ItemView, Paper, TrainView
@@ -32,10 +32,12 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     return layer
 
 
-def hash_head(n_features: int, hidden: int, n_bits: int, generator: torch.Generator) -> nn.Sequential:
-    """The hash head that contrastive methods share: standardised features -> Linear, ReLU, Linear -> (m, n_bits)."""
+def hash_head(
+    n_features: int, hidden: int, n_bits: int, generator: torch.Generator, standardise: bool = True
+) -> nn.Sequential:
+    """The hash head of contrastive methods: (m, n_features) -> `input_layer`, Linear, ReLU, Linear -> (m, n_bits)."""
     return nn.Sequential(
-        Standardise(n_features),
+        input_layer(n_features, standardise),
         linear(n_features, hidden, generator),
         nn.ReLU(),
         linear(hidden, n_bits, generator),

@@ -74,7 +74,7 @@ class NSH(HeadMethod):
 
     For each batch, two views of n images; their codes B1, B2 (n, K), the straight-through sign of
     tanh(hash head(x)), and latents Z1, Z2 (n, latent), rows of unit length of a linear latent head; both heads see the
-    standardised features. For each image i the similarities `code_similarities`(B1, B2)[i] are sorted softly, in
+    same features. For each image i the similarities `code_similarities`(B1, B2)[i] are sorted softly, in
     descending order, by `sorter`: P[i] (n, n). The objective is
 
         `sorted_nce`(`sorted_similarities`(P, Z1, Z2), m, temperature) + quantisation * mean((tanh - sign)^2)
@@ -87,7 +87,8 @@ class NSH(HeadMethod):
     `sorter_temperature` is in Hamming steps (divided by K), or in similarity, as `sorter_unit` says. `sorted_codes`:
     what is sorted by, the `binary` codes or the `continuous` tanh. `own_view`: whether an image's own other view may
     stand `anywhere` in its order or in the `first` place alone, see `own_view_first`. `directions`: `both` also sorts
-    view 1 for each code of view 2, and takes the mean. `batch_norm` puts a BatchNorm before the tanh.
+    view 1 for each code of view 2, and takes the mean. `batch_norm` puts a BatchNorm before the tanh,
+    `standardise` a fixed layer that centres features and gives them unit scale before both heads.
     """
 
     title: ClassVar[str] = "NSH"
@@ -105,7 +106,6 @@ class NSH(HeadMethod):
         "were chosen here, each as its source says.",
         "The public re-implementations apply the softmax of SortedNCE twice; here it is applied once, as the loss is "
         "defined.",
-        "Both heads see features that a fixed layer centres and gives unit scale.",
         "The learning rate falls along a cosine and weights do not decay; the one public configuration has a weight "
         "decay of 1e-5 and a step schedule.",
         "An epoch's incomplete last batch is left out.",
@@ -128,6 +128,7 @@ class NSH(HeadMethod):
         latent: Count,
         hidden: Count,
         batch_norm: bool,
+        standardise: bool,
         quantisation: NotNegative,
         balance: NotNegative,
         learning_rate: Positive,
@@ -145,6 +146,7 @@ class NSH(HeadMethod):
         self.latent = latent
         self.hidden = hidden
         self.batch_norm = batch_norm
+        self.standardise = standardise
         self.quantisation = quantisation
         self.balance = balance
         self.learning_rate = learning_rate
@@ -153,7 +155,7 @@ class NSH(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
-        head = hash_head(n_features, self.hidden, n_bits, generator)
+        head = hash_head(n_features, self.hidden, n_bits, generator, self.standardise)
         if self.batch_norm:
             head.append(BatchNorm(n_bits))
         return head

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hashbench.learning.binarize import straight_through_sign
 from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.networks import HeadMethod, linear
-from hashbench.learning.standardise import Standardise
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.training import Recipe, Training
 from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
@@ -156,6 +156,10 @@ class WCH(HeadMethod):
     needs: ClassVar[frozenset[str]] = frozenset({"token_mean", "view_tokens"})
     deviations: ClassVar[tuple[str, ...]] = (
         "The last epoch is used; the official code keeps the best of every tenth epoch on the queries.",
+        "On a convolutional backbone, which the paper has not, tokens are the places of the last feature maps: of 512 "
+        "numbers each for VGG-16, where other methods read the 4,096 of fc7.",
+        "Pictures are normalised as the weights of the backbone were trained; the official code normalises by the mean "
+        "and deviation of ImageNet.",
     )
     if_frozen: ClassVar[tuple[str, ...]] = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the paper trains a "
@@ -200,7 +204,7 @@ class WCH(HeadMethod):
         """See `HeadMethod`."""
         layer = linear if self.initialisation == "default" else published_linear
         return nn.Sequential(
-            Standardise(n_features) if self.standardise else nn.Identity(),
+            input_layer(n_features, self.standardise),
             nn.LayerNorm(n_features, eps=1e-6),
             layer(n_features, self.hidden, generator),
             nn.ReLU(),

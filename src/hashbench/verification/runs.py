@@ -101,7 +101,7 @@ class RunChecker:
             "seed": cell.derived_seed(params.base_seed),
             "device": params.device,
             "precision": params.precision,
-            "backbone_training": Fitter(self.layout.profile, params).backbone_training(cell.dataset),
+            "backbone_training": Fitter(self.layout.profile, params).backbone_training(cell.dataset, cell.backbone),
         }
         self._differences(cell, record.model_dump(include=set(of_split)), of_split)
         self._differences(cell, record.fit.model_dump(include=set(of_fit)), of_fit)
