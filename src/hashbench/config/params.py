@@ -16,6 +16,7 @@ from hashbench.config.messages import did_you_mean as did_you_mean
 from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
+from hashbench.config.searching import SearchParams, check_begin, check_space
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import Augmentation, BackboneSpec
 from hashbench.settings import settings
@@ -40,7 +41,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200, description="a text o
 Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Source = Literal["paper", "official code", "third-party", "ours"]
+Source = Literal["paper", "official code", "third-party", "ours", "search"]
 Set = Annotated[list[T], Field(min_length=1), AfterValidator(_without_repeats)]
 
 
@@ -113,7 +114,8 @@ class ProfileParams(_Strict):
     recomputes the activations of a backbone that is fine-tuned, for less memory; `seeds` number the repetitions;
     `views` is how many augmented views of each train image are extracted; `keep_codes` names the repetitions whose
     codes stand beside the results, in git, so that anyone can recompute their numbers; `overrides` replaces single
-    hyperparameters of methods in this profile.
+    hyperparameters of methods in this profile. `settings`: whether methods run as `methods` says, with searched values,
+    or as their authors say, with lengths of training cut to the most steps of the search.
     """
 
     title: Title
@@ -127,6 +129,7 @@ class ProfileParams(_Strict):
     views: Annotated[int, Field(strict=True, ge=2, le=1000)]
     keep_codes: Annotated[list[Seed], AfterValidator(_without_repeats)]
     overrides: dict[Name, dict[str, Hyperparameter]]
+    settings: Literal["searched", "official"] = "searched"
 
 
 class ClaimParams(_Strict):
@@ -146,6 +149,8 @@ class Params(_Strict):
     augmentations: dict[Name, Augmentation]
     backbones: dict[Name, BackboneSpec]
     methods: dict[Name, MethodParams]
+    official: dict[Name, dict[str, Hyperparameter]]
+    search: SearchParams
     ablations: dict[Name, MethodParams]
     controls: Annotated[list[Name], AfterValidator(_without_repeats)]
     claims: list[ClaimParams]
@@ -175,6 +180,13 @@ class Params(_Strict):
         for group in ("methods", "ablations"):
             for name, method in getattr(self, group).items():
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
+        self._check_values("official", self.official, self.methods)
+        for name, entries in self.official.items():
+            block, values = self.methods[name], {key: entry.value for key, entry in entries.items()}
+            check_method(f"official.{name}", block.code, {**block.values, **values}, ())
+        for name, space in self.search.spaces.items():
+            block = known("search.spaces", name, self.methods)
+            check_space(f"search.spaces.{name}", block.code, block.values, space)
         for name, profile in self.profiles.items():
             self._check_profile(f"profiles.{name}", name, profile)
         for number, claim in enumerate(self.claims):
@@ -189,13 +201,19 @@ class Params(_Strict):
         for backbone in profile.backbones:
             known(f"{where}.backbones", backbone, self.backbones)
         named = {**self.methods, **self.ablations}
-        for method, values in profile.overrides.items():
-            block = known(f"{where}.overrides", method, named)
-            for key in values:
-                known(f"{where}.overrides.{method}", key, block.hyperparameters)
+        self._check_values(f"{where}.overrides", profile.overrides, named)
         for method, block in named.items():
             for overridden in {method, block.of} & profile.overrides.keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
+        for method, space in self.search.spaces.items():
+            check_begin(f"search.spaces.{method}", name, self.settings(method, name), space)
+
+    @staticmethod
+    def _check_values(where: str, blocks: dict[str, dict[str, Hyperparameter]], named: dict[str, MethodParams]) -> None:
+        for method, values in blocks.items():
+            block = known(where, method, named)
+            for key in values:
+                known(f"{where}.{method}", key, block.hyperparameters)
 
     def _check_claim(self, where: str, claim: ClaimParams) -> None:
         for side in ("winners", "losers"):
@@ -210,18 +228,25 @@ class Params(_Strict):
         return known("profile", name, self.profiles)
 
     def method(self, name: str, profile: str) -> MethodParams:
-        """A method's block with the profile's overrides laid over it.
+        """A method's block with what the profile says of its settings and its overrides laid over it.
 
-        A variant also has the overrides of its method, but for what it changes itself.
+        A variant also has what is laid over its method, but for what it changes itself.
         """
-        block = known("method", name, {**self.methods, **self.ablations})
-        overrides = self.profile(profile).overrides
-        entries = block.hyperparameters
-        if block.of is not None:
-            shared, of_method = self.methods[block.of].hyperparameters, overrides.get(block.of, {})
-            entries |= {key: entry for key, entry in of_method.items() if entries.get(key) == shared.get(key)}
+        block, chosen = known("method", name, {**self.methods, **self.ablations}), self.profile(profile)
+        layers = [chosen.overrides] if chosen.settings == "searched" else [self.official, chosen.overrides]
+        entries, shared = block.hyperparameters, self.methods[block.of or name].hyperparameters
+        own = {key for key, entry in entries.items() if entry != shared.get(key)}
+        for layer in layers:
+            of_method = layer.get(block.of, {}) if block.of is not None else {}
+            entries |= {key: entry for key, entry in of_method.items() if key not in own} | layer.get(name, {})
         said = {"code": block.code, "of": block.of, "under_study": block.under_study}
-        return MethodParams.model_validate({**said, **entries, **overrides.get(name, {})})
+        return MethodParams.model_validate({**said, **entries})
+
+    def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:
+        """The settings of a method with which its search on a profile begins: the present one, and the official one."""
+        present = self.method(method, profile).values
+        official = {name: entry.value for name, entry in self.official.get(method, {}).items()}
+        return {"present": present, "official": {**present, **official}}
 
 
 def _in_full(name: Any, variant: Any, methods: dict[Any, Any]) -> Any:
