@@ -16,7 +16,7 @@ from hashbench.config.messages import did_you_mean as did_you_mean
 from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
-from hashbench.config.searching import SearchParams, check_begin, check_space
+from hashbench.config.searching import SearchParams, check_space
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import Augmentation, BackboneSpec
 from hashbench.settings import settings
@@ -205,8 +205,6 @@ class Params(_Strict):
         for method, block in named.items():
             for overridden in {method, block.of} & profile.overrides.keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
-        for method, space in self.search.spaces.items():
-            check_begin(f"search.spaces.{method}", name, self.settings(method, name), space)
 
     @staticmethod
     def _check_values(where: str, blocks: dict[str, dict[str, Hyperparameter]], named: dict[str, MethodParams]) -> None:

@@ -42,10 +42,6 @@ class Range(BaseModel):
         """Whether it holds whole numbers alone."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
-    def __contains__(self, value: object) -> bool:
-        kind = int if self.is_whole else int | float
-        return isinstance(value, kind) and not isinstance(value, bool) and self.low <= value <= self.high
-
 
 Choices = Annotated[list[Value], Field(min_length=2)]
 Space = Range | Choices | Literal["steps"]
@@ -106,22 +102,6 @@ def check_space(where: str, code: str, values: Mapping[str, Value], space: Mappi
         raise HashbenchError(f"key '{where}' has a length in steps, which takes a method with a {BATCH}")
     ends = {name: _ends(allowed) for name, allowed in space.items() if allowed != "steps"}
     check_ends(where, code, values, ends)
-
-
-def check_begin(
-    where: str, profile: str, settings: Mapping[str, Mapping[str, Value]], space: Mapping[str, Space]
-) -> None:
-    """Check that a space holds the settings with which the search begins, by what they are called.
-
-    Raises HashbenchError that names the key and the value.
-    """
-    for name, allowed in space.items():
-        for called, values in settings.items():
-            if allowed != "steps" and values[name] not in allowed:
-                raise HashbenchError(
-                    f"key '{where}.{name}' leaves out {values[name]!r}, the {called} value in the profile {profile}, "
-                    "with which the search begins; widen it"
-                )
 
 
 def _ends(allowed: Range | list[Value]) -> tuple[Value, Value]:

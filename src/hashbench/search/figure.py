@@ -36,8 +36,8 @@ def best_so_far(fits: Sequence[Fit], titles: Mapping[str, str]) -> Plot:
     return Plot(
         "best_so_far",
         "What the search had reached after how many trials",
-        "Round 1 on one hold-out of the train rows: dots, trials that were not pruned; line, the best so far. The first "
-        "trial is the official setting, the second the present one.",
+        "Round 1 on one hold-out of the train rows: dots, trials that were not pruned; line, the best so far. The "
+        "first trial is the official setting, the second the present one.",
         f"One panel a method with its best validation mAP by trial; {titles[best]} reaches most.",
         figure,
         data,

@@ -65,12 +65,23 @@ def _rounded(value: Any) -> Value:
 
 
 def draw_of(setting: Mapping[str, Value], space: Mapping[str, Space], budget: Budget, n_train: int) -> dict[str, Any]:
-    """The draw that comes closest to a setting: a length beyond the range of steps lies at its end."""
-    drawn = {name: setting[name] for name in space}
-    for name in lengths_of(space):
-        steps = int(setting[name] or 0) * steps_an_epoch(setting, n_train)
-        drawn[name] = min(max(steps, int(budget.steps.low)), int(budget.steps.high))
+    """The draw that comes closest to a setting, which may lie outside the space."""
+    drawn = {}
+    for name, allowed in space.items():
+        value: Any = setting[name]
+        if allowed == "steps":
+            allowed, value = budget.steps, int(value or 0) * steps_an_epoch(setting, n_train)
+        drawn[name] = _closest(value, allowed)
     return drawn
+
+
+def _closest(value: Any, allowed: Range | list[Value]) -> Any:
+    if isinstance(allowed, Range):
+        return min(max(value, allowed.low), allowed.high)
+    numbers = [each for each in allowed if isinstance(each, int | float)]
+    if value in allowed or not numbers or not isinstance(value, int | float):
+        return value if value in allowed else allowed[0]
+    return min(numbers, key=lambda each: abs(each - value))
 
 
 def proposed(

@@ -19,9 +19,14 @@ from hashbench.search.trials import Fit, csv_of, csv_text, read_fits
 
 
 def main(profile: str) -> None:
-    """Write the results of the search of `profile`. Raises HashbenchError where a method had another budget."""
+    """Write the results of the search of `profile`.
+
+    Raises HashbenchError where a method had another budget, or where there was none to search.
+    """
     layout = Layout(profile)
     params = read_params(layout, "search_report", SearchReportParams)
+    if not params.methods:
+        raise HashbenchError("no method has anything to search: params.yaml has no search.spaces")
     fits = [fit for method in params.methods for fit in read_fits(layout.trials(method))]
     if faults := over_budget(fits, params.budget):
         raise HashbenchError(f"{faults[0]}; run the search of this method again")
