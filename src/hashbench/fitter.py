@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import Features, files_of_features, open_features, read_record
@@ -17,7 +17,7 @@ from hashbench.artefacts.params import params_path, read_params
 from hashbench.artefacts.seconds import write_fit_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.artefacts.weights import weights_path
-from hashbench.cells import Cell, FitRecord, MadeFrom
+from hashbench.cells import Cell, FitRecord, MadeFrom, Value
 from hashbench.config.selection import FitParams
 from hashbench.execution.machine import processor_name
 from hashbench.execution.sessions import CheckpointFiles, session_of, stopping_on_signals
@@ -62,19 +62,24 @@ class Fitter:
         """What computes the codes."""
         return program_of("hashbench.stages.fit", module_of(self.params.code))
 
-    def new_method(self) -> Method:
-        """The method with its hyperparameters."""
-        return new_method(self.params.method, self.method_class, self.params.hyperparameters)
+    def new_method(self, dataset: str | None = None) -> Method:
+        """The method with its hyperparameters, those on a data set where one is named."""
+        values = self.params.hyperparameters if dataset is None else self.hyperparameters(dataset)
+        return new_method(self.params.method, self.method_class, values)
+
+    def hyperparameters(self, dataset: str) -> dict[str, Value]:
+        """The hyperparameters with which the method is fitted to a data set."""
+        return self.params.hyperparameters_for(_split_of(self.layout, dataset).n_train)
 
     def made_from(self, cell: Cell) -> MadeFrom:
         """Everything that decides a cell's codes."""
-        split, features = _inputs(self.layout, cell.dataset, cell.backbone)
+        split = _split_of(self.layout, cell.dataset)
         return MadeFrom(
             code=self.program.digest,
             versions=self.program.versions,
-            hyperparameters=self.params.hyperparameters,
-            split=split,
-            features=features,
+            hyperparameters=self.params.hyperparameters_for(split.n_train),
+            split=split.digest,
+            features=_features_of(self.layout, cell.dataset, cell.backbone),
             seed=cell.derived_seed(self.params.base_seed),
             device=self.params.device,
             precision=self.params.precision,
@@ -157,7 +162,7 @@ class Fitter:
 
     def fitted(self, batch: Batch, checkpoint: CheckpointFiles | None = None) -> list[Fitted]:
         """Cells on the same features, fitted and encoded, and not kept."""
-        methods = [self.new_method() for _ in batch]
+        methods = [self.new_method(batch[0].dataset) for _ in batch]
         features = self.features(batch[0].dataset, batch[0].backbone)
         bits, seeds = [cell.bits for cell in batch], [cell.derived_seed(self.params.base_seed) for cell in batch]
         with stopping_on_signals() as stopping:
@@ -167,7 +172,11 @@ class Fitter:
     def features(self, dataset: str, backbone: str) -> Features:
         """The features that the method needs, opened once for all cells in a row on the same."""
         trainable = self.trainable_backbone(dataset, backbone)
-        inputs = *_inputs(self.layout, dataset, backbone), digest_of(self.backbone_training(dataset, backbone))
+        inputs = (
+            _split_of(self.layout, dataset),
+            _features_of(self.layout, dataset, backbone),
+            digest_of(self.backbone_training(dataset, backbone)),
+        )
         key = (Path.cwd(), self.layout, dataset, backbone, inputs, self.needs)
         if key not in _opened:
             _opened.clear()
@@ -209,6 +218,18 @@ class Fitter:
 _opened: dict[Any, Features] = {}  # of this process: the last features that were used, by all that decides them
 
 
-def _inputs(layout: Layout, dataset: str, backbone: str) -> tuple[str, str]:
-    """Digests of the split and the features that cells are fitted on."""
-    return read_split(layout.split(dataset)).digest, read_record(layout, dataset, backbone).digest
+class _SplitNote(NamedTuple):
+    """What is needed of a split."""
+
+    digest: str
+    n_train: int
+
+
+def _split_of(layout: Layout, dataset: str) -> _SplitNote:
+    split = read_split(layout.split(dataset))
+    return _SplitNote(split.digest, len(split.train))
+
+
+def _features_of(layout: Layout, dataset: str, backbone: str) -> str:
+    """The digest of the features that cells are fitted on."""
+    return read_record(layout, dataset, backbone).digest

@@ -177,6 +177,8 @@ def documents(target: str) -> Any:
         "augmentations": {dataset["augmentation"]: whole["augmentations"][dataset["augmentation"]]},
         "backbones": {backbone: whole["backbones"][backbone]},
         "methods": {name: whole["methods"][name] for name in names},
+        "official": {name: whole["official"][name] for name in names if name in whole["official"]},
+        "search": whole["search"] | {"spaces": {name: whole["search"]["spaces"][name] for name in names}},
         "ablations": {},
         "claims": [{"winners": names[:1], "losers": names[1:]}],
     }

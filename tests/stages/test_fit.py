@@ -39,7 +39,8 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The checkout as the working directory, and nothing remembered of another one."""
     monkeypatch.chdir(folder)
     yield
-    fitter._inputs.cache_clear()
+    fitter._split_of.cache_clear()
+    fitter._features_of.cache_clear()
     fitter._opened.clear()
 
 
@@ -156,6 +157,7 @@ def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, mo
         with monkeypatch.context() as there:
             there.chdir(elsewhere)
             fitter._opened.clear()
-            fitter._inputs.cache_clear()
+            fitter._split_of.cache_clear()
+            fitter._features_of.cache_clear()
             Fitter.read("quick", method).fit((cell,))
             assert {path: path.read_bytes() for path in expected} == expected

@@ -88,6 +88,27 @@ class Layout:
         """The state of an unfinished fit."""
         return self.artefacts / "checkpoints" / cell.method / f"{cell.name}.safetensors"
 
+    def study(self, method: str) -> Path:
+        """The SQLite file in which the search of a method keeps what it has tried."""
+        return self.artefacts / "studies" / f"{method}.sqlite"
+
+    def trials(self, method: str) -> Path:
+        """Every fit of a method's search."""
+        return self.artefacts / "trials" / method / "trials.csv"
+
+    def importance(self, method: str) -> Path:
+        """How much each hyperparameter of a method counts in its search."""
+        return self.artefacts / "trials" / method / "importance.csv"
+
+    @property
+    def search(self) -> Path:
+        """The folder of the results of the search."""
+        return self.profile_results / "search"
+
+    def search_seconds(self, method: str) -> Path:
+        """The seconds of every fit of a method's search."""
+        return self.search / "cost" / f"{method}.csv"
+
     @property
     def evaluations(self) -> Path:
         """The folder of the evaluated cells of the group."""

@@ -17,6 +17,7 @@ from hashbench.config.messages import did_you_mean as did_you_mean
 from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
+from hashbench.config.searching import SearchParams, check_space
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 from hashbench.settings import settings
@@ -41,7 +42,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200, description="a text o
 Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Source = Literal["paper", "official code", "third-party", "ours"]
+Source = Literal["paper", "official code", "third-party", "ours", "search"]
 Group = Literal["methods", "ablations"]
 Set = Annotated[list[T], Field(min_length=1), AfterValidator(_without_repeats)]
 
@@ -122,7 +123,8 @@ class ProfileParams(_Strict):
     patch tokens unless `view_tokens` is false; `keep_codes` names the repetitions whose codes stand beside the results,
     in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
     profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
-    all code lengths.
+    all code lengths. `settings`: whether methods run as `methods` says, with searched values, or as their authors say,
+    with lengths of training cut to the most steps of the search.
     """
 
     title: Title
@@ -143,6 +145,7 @@ class ProfileParams(_Strict):
     methods: Set[Name] | None = None
     ablations: Set[Name] | None = None
     ablation_bits: Set[Bits] | None = None
+    settings: Literal["searched", "official"] = "searched"
 
 
 class ClaimParams(_Strict):
@@ -167,6 +170,8 @@ class Params(_Strict):
     augmentations: dict[Name, Augmentation]
     backbones: dict[Name, BackboneSpec]
     methods: dict[Name, MethodParams]
+    official: dict[Name, dict[str, Hyperparameter]]
+    search: SearchParams
     ablations: dict[Name, MethodParams]
     controls: Annotated[list[Name], AfterValidator(_without_repeats)]
     claims: list[ClaimParams]
@@ -202,6 +207,13 @@ class Params(_Strict):
         for group in ("methods", "ablations"):
             for name, method in getattr(self, group).items():
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
+        self._check_values("official", self.official, self.methods)
+        for name, entries in self.official.items():
+            block, values = self.methods[name], {key: entry.value for key, entry in entries.items()}
+            check_method(f"official.{name}", block.code, {**block.values, **values}, ())
+        for name, space in self.search.spaces.items():
+            block = known("search.spaces", name, self.methods)
+            check_space(f"search.spaces.{name}", block.code, block.values, space)
         for name, profile in self.profiles.items():
             self._check_profile(f"profiles.{name}", name, profile)
         for name, block in self.ablations.items():
@@ -240,13 +252,17 @@ class Params(_Strict):
                     f"key '{where}.augmentation_of.{method}' has no effect: the backbone of {method} stays frozen in "
                     "this profile, and frozen features are shared; take it out"
                 )
-        for method, values in profile.overrides.items():
-            block = known(f"{where}.overrides", method, named)
-            for key in values:
-                known(f"{where}.overrides.{method}", key, block.hyperparameters)
+        self._check_values(f"{where}.overrides", profile.overrides, named)
         for method, block in named.items():
             for overridden in set(self.lineage(method)) & profile.overrides.keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
+
+    @staticmethod
+    def _check_values(where: str, blocks: dict[str, dict[str, Hyperparameter]], named: dict[str, MethodParams]) -> None:
+        for method, values in blocks.items():
+            block = known(where, method, named)
+            for key in values:
+                known(f"{where}.{method}", key, block.hyperparameters)
 
     def _check_claim(self, where: str, claim: ClaimParams) -> None:
         for side in ("winners", "losers"):
@@ -292,20 +308,27 @@ class Params(_Strict):
         return next((values[each] for each in reversed(self.lineage(name)) if each in values), None)
 
     def method(self, name: str, profile: str) -> MethodParams:
-        """A method's block with the profile's overrides laid over it.
+        """A method's block with what the profile says of its settings and its overrides laid over it.
 
-        A variant also has the overrides of what it is of, but for what it changes itself.
+        A variant also has what is laid over that which it is of, but for what it changes itself.
         """
-        named = {**self.methods, **self.ablations}
-        block, overrides = known("method", name, named), self.profile(profile).overrides
+        named, chosen = {**self.methods, **self.ablations}, self.profile(profile)
+        block = known("method", name, named)
         entries = block.hyperparameters
-        for each in self.lineage(name):
-            shared, laid_over = named[each].hyperparameters, overrides.get(each, {})
-            entries |= {
-                key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
-            }
+        for layer in [chosen.overrides] if chosen.settings == "searched" else [self.official, chosen.overrides]:
+            for each in self.lineage(name):
+                shared, laid_over = named[each].hyperparameters, layer.get(each, {})
+                entries |= {
+                    key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
+                }
         said = block.model_dump(include=set(MethodParams.model_fields))
         return MethodParams.model_validate({**said, **entries})
+
+    def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:
+        """The settings of a method with which its search on a profile begins: the present one, and the official one."""
+        present = self.method(method, profile).values
+        official = {name: entry.value for name, entry in self.official.get(method, {}).items()}
+        return {"present": present, "official": {**present, **official}}
 
 
 def _in_full(name: Any, variant: Any, methods: dict[Any, Any], before: dict[Any, Any]) -> Any:

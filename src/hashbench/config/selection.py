@@ -12,7 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
+from hashbench.config.lengths import cut
 from hashbench.config.params import ClaimParams, EvaluationParams, Group, Hyperparameter, Params
+from hashbench.config.searching import Budget, Space, lengths_of
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 
 
@@ -57,7 +59,10 @@ class FeatureParams(BackboneParams):
 
 
 class FitParams(BackboneParams):
-    """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in."""
+    """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in.
+
+    `most_steps`: to how many steps the hyperparameters `lengths`, in epochs, are cut, where that is not None.
+    """
 
     group: Group
     method: str
@@ -68,10 +73,39 @@ class FitParams(BackboneParams):
     precision: Literal["fp32", "bf16"]
     checkpoint_layers: bool
     backbone_training: BackboneTraining | None
+    lengths: list[str] = []
+    most_steps: int | None = None
+
+    def hyperparameters_for(self, n_train: int) -> dict[str, Value]:
+        """The hyperparameters on `n_train` train rows."""
+        if self.most_steps is None:
+            return self.hyperparameters
+        return cut(self.hyperparameters, self.lengths, n_train, self.most_steps)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the method."""
         return _cells(sorted(self.augmentations), sorted(self.backbones), [self.method], self.bits, self.seeds)
+
+
+class MethodSearchParams(_Selection):
+    """What the stage `search` reads of one method: how it is fitted now and as its authors say, and what may be tried.
+
+    `cutoffs`: k of each data set; `space` is empty where a method has nothing to search.
+    """
+
+    fit: FitParams
+    official: dict[str, Value]
+    budget: Budget
+    space: dict[str, Space]
+    cutoffs: dict[str, int | None]
+
+
+class SearchReportParams(_Selection):
+    """What the report of a profile's search reads: the budget, and the code of each method that was searched."""
+
+    base_seed: int
+    budget: Budget
+    methods: dict[str, str]
 
 
 class EvaluateParams(_Selection):
@@ -134,7 +168,7 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
     """What `fit` reads of a method, or of an ablation, for a profile: no code length where it is left out of it."""
     chosen, block = params.profile(profile), params.method(method, profile)
     group: Group = "ablations" if method in params.ablations else "methods"
-    own = params.augmentation_of(method, profile)
+    own, is_official = params.augmentation_of(method, profile), chosen.settings == "official"
     backbones = _of_backbones(params, profile)
     if own is not None:
         backbones["augmentations"] = dict.fromkeys(backbones["augmentations"], own)
@@ -149,7 +183,27 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
         precision=chosen.precision,
         checkpoint_layers=chosen.checkpoint_layers,
         backbone_training=params.backbone_training_of(method, profile),
+        lengths=lengths_of(params.search.spaces.get(params.lineage(method)[0], {})) if is_official else [],
+        most_steps=int(params.search.steps.high) if is_official else None,
     )
+
+
+def search_params(params: Params, profile: str, method: str) -> MethodSearchParams:
+    """What `search` reads of a method for a profile."""
+    space = params.search.spaces.get(method, {})
+    return MethodSearchParams(
+        fit=fit_params(params, profile, method),
+        official=params.settings(method, profile)["official"],
+        budget=params.search.budget,
+        space={name: space[name] for name in sorted(space)},
+        cutoffs={name: params.datasets[name].k for name in sorted(params.profile(profile).datasets)},
+    )
+
+
+def search_report_params(params: Params, profile: str) -> SearchReportParams:
+    """What the report of the search of a profile reads."""
+    searched = {name: block.code for name, block in params.methods.items() if params.search.spaces.get(name)}
+    return SearchReportParams(base_seed=params.base_seed, budget=params.search.budget, methods=searched)
 
 
 def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:

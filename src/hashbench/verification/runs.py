@@ -95,7 +95,7 @@ class RunChecker:
             "n_train": len(split.train),
         }
         of_fit = {
-            "hyperparameters": params.hyperparameters,
+            "hyperparameters": params.hyperparameters_for(len(split.train)),
             "split": split.digest,
             "features": self.features.get((cell.dataset, cell.backbone)),
             "seed": cell.derived_seed(params.base_seed),
