@@ -259,7 +259,6 @@ BAD = {
     "labels not whole": (lambda q, d, a, b: (q, d, a * 1.0, b), "integers from 0"),
     "labels not hot": (lambda q, d, a, b: (q, d, one_hot(a) * 2, one_hot(b)), "query_labels must hold bool or 0 and 1"),
     "labels -1/+1": (lambda q, d, a, b: (q, d, one_hot(a) * 2 - 1, one_hot(b)), "query_labels must hold"),
-    "too many classes": (lambda q, d, a, b: (q, d[:1].repeat(1100, 0), a, np.arange(1100)), "1 to 1024 classes"),
 }
 
 

@@ -1,0 +1,71 @@
+"""An array as a file holds it, and the words in which errors speak of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashbench.errors import HashbenchError
+from hashbench.evaluation.readers.request import Role, flag_of
+
+_ROWS_NAMED = 5
+_KEYS_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Found:
+    """One of the four arrays as it was found: a NumPy array, a scipy.sparse matrix, or a list with one list a row.
+
+    `key`: its name in `file`, "" where the file holds a single array without a name; `keys`: all names there.
+    """
+
+    role: Role
+    file: Path
+    key: str
+    keys: tuple[str, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        if not self.key:
+            return f"{self.role} ({self.file.name})"
+        return f"{self.role} ({self.key} of {self.file.name}, which has {some(self.keys)})"
+
+    @property
+    def place(self) -> str:
+        """The file and the key, as the options take them."""
+        return f"{self.file.name}:{self.key}" if self.key else self.file.name
+
+    @property
+    def flag(self) -> str:
+        """The option that names this array."""
+        return flag_of(self.role)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of rows of different lengths, their number alone."""
+        return (len(self.value),) if isinstance(self.value, list) else tuple(self.value.shape)
+
+    def with_value(self, value: Any) -> Found:
+        """The same place with another value."""
+        return replace(self, value=value)
+
+    def refuse(self, what: str) -> HashbenchError:
+        """An error that begins with this array's name and place."""
+        return HashbenchError(f"{self} {what}")
+
+
+def some(names: Sequence[Any], most: int = _KEYS_NAMED) -> str:
+    """The first names of a list and how many more there are: 'a, b and 3 more'."""
+    shown = ", ".join(f"{name!s:.60}" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def rows_where(bad: Any) -> str:
+    """Which rows of a bool array (n, ...) hold a True: '3 rows, the first 2, 7, 9' (counted from 0)."""
+    rows = np.flatnonzero(np.reshape(bad, (len(bad), -1)).any(axis=1))
+    first = ", ".join(map(str, rows[:_ROWS_NAMED]))
+    return f"row {first}" if len(rows) == 1 else f"{len(rows):,} rows, the first {first}"
