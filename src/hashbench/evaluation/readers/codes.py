@@ -14,6 +14,7 @@ from hashbench.evaluation.readers.request import Reading
 from hashbench.types import Array, Codes
 
 ZERO_ONE, MINUS_PLUS, ONE = "0 and 1", "-1 and +1", "1 alone"
+_NUMBERS = {ZERO_ONE, MINUS_PLUS, ONE}
 
 
 def read_codes(found: Found, how: Reading) -> Bits:
@@ -36,10 +37,10 @@ def check_alphabets(query: Found, database: Found, query_bits: Bits, database_bi
     """Raise HashbenchError where query and database write their bits differently: one of them is likely a mix-up."""
     alphabets = {query_bits.alphabet, database_bits.alphabet}
     if len(alphabets - {ONE}) > 1 or (ONE in alphabets and not alphabets <= {ONE, ZERO_ONE, MINUS_PLUS}):
+        by_sign = "--binarize sign takes what is above 0 as 1 in both" if alphabets <= _NUMBERS else "write both alike"
         raise query.refuse(
             f"holds {query_bits.alphabet}, {database.role} ({database.place}) {database_bits.alphabet}: if they are "
-            "the same codes, --binarize sign takes what is above 0 as 1 in both; else name another array by "
-            f"{query.flag} or {database.flag}, FILE:KEY"
+            f"codes of one kind, {by_sign}; else name another array by {query.flag} or {database.flag}, FILE:KEY"
         )
 
 

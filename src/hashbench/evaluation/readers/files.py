@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashbench.errors import HashbenchError
+from hashbench.evaluation.readers.found import shown
 
 Arrays = dict[str, Any]
 """Name -> NumPy array, scipy.sparse matrix, or list of lists. A file with one nameless array has it under ""."""
@@ -46,9 +47,9 @@ def read_file(path: Path) -> Arrays:
         raise HashbenchError(_install(path, error.name or "")) from None
     except (Exception, RecursionError) as error:  # parsers of foreign files can raise nearly anything
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise HashbenchError(f"{path.name} cannot be read as plain arrays ({reason!a}): write it anew") from None
+        raise HashbenchError(f"{shown(path.name)} cannot be read as plain arrays ({reason!a}): write it anew") from None
     if not arrays:
-        raise HashbenchError(f"{path.name} holds no array: write it anew with codes and labels in it")
+        raise HashbenchError(f"{shown(path.name)} holds no array: write it anew with codes and labels in it")
     return arrays
 
 
@@ -58,4 +59,4 @@ _EXTRAS = {"torch": "suite", "pyarrow": "parquet"}
 def _install(path: Path, package: str) -> str:
     extra = _EXTRAS.get(package.partition(".")[0])
     remedy = f"pip install 'hashbench[{extra}]'" if extra else f"pip install {package}"
-    return f"{path.name} needs the package {package}, which is not installed: `{remedy}`, or save it as .npz"
+    return f"{shown(path.name)} needs the package {package}, which is not installed: `{remedy}`, or save it as .npz"

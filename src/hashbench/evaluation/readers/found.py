@@ -30,14 +30,14 @@ class Found:
     value: Any
 
     def __str__(self) -> str:
-        if not self.key:
-            return f"{self.role} ({self.file.name})"
-        return f"{self.role} ({self.key} of {self.file.name}, which has {some(self.keys)})"
+        others = [key for key in self.keys if key != self.key]
+        beside = f", beside {some(others)}" if others else ""
+        return f"{self.role} ({self.place}, {' x '.join(map(str, self.shape))}{beside})"
 
     @property
     def place(self) -> str:
         """The file and the key, as the options take them."""
-        return f"{self.file.name}:{self.key}" if self.key else self.file.name
+        return f"{shown(self.file.name)}:{shown(self.key)}" if self.key else shown(self.file.name)
 
     @property
     def flag(self) -> str:
@@ -60,8 +60,14 @@ class Found:
 
 def some(names: Sequence[Any], most: int = _KEYS_NAMED) -> str:
     """The first names of a list and how many more there are: 'a, b and 3 more'."""
-    shown = ", ".join(f"{name!s:.60}" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    first = ", ".join(shown(name) for name in names[:most])
+    return f"{first} and {len(names) - most} more" if len(names) > most else first
+
+
+def shown(name: Any, most: int = 60) -> str:
+    """A name or a text from a file as an error may print it: its beginning, without what would move the cursor."""
+    text = f"{name!s:.{most}}"
+    return text if text.isprintable() else ascii(text)
 
 
 def rows_where(bad: Any) -> str:

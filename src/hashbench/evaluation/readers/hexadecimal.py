@@ -7,7 +7,7 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.packing import MAX_BITS
 from hashbench.evaluation.readers.bits import Bits
-from hashbench.evaluation.readers.found import Found, rows_where, some
+from hashbench.evaluation.readers.found import Found, rows_where, shown, some
 from hashbench.evaluation.readers.request import Reading
 from hashbench.types import Array, Codes
 
@@ -23,7 +23,7 @@ def read(found: Found, how: Reading) -> Bits:
     is_bits = set("".join(texts)) <= {"0", "1"}
     if is_bits and how.packed is None:
         raise found.refuse(
-            f"holds texts of 0 and 1 alone, {digits} an item, the first '{texts[0]:.40}': bits, or hex digits? Say "
+            f"holds texts of 0 and 1 alone, {digits} an item, the first '{shown(texts[0])}': bits, or hex digits? Say "
             f"--packed {digits} for {digits} bits or --packed {4 * digits} for hex"
         )
     n_bits = 4 * digits if how.packed is None else how.packed
@@ -48,7 +48,7 @@ def _texts(found: Found) -> list[str]:
     if wrong.any():
         raise found.refuse(
             f"holds texts that are no hex digits in {rows_where(wrong)}, the first "
-            f"'{texts[int(wrong.argmax())]:.40}': give codes as hex strings or as numbers"
+            f"'{shown(texts[int(wrong.argmax())])}': give codes as hex strings or as numbers"
         )
     return texts
 

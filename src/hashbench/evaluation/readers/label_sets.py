@@ -42,14 +42,17 @@ def of_numbers(sides: list[Found]) -> Labels:
     query, database = (side.value for side in sides)
     if (query.dtype.kind == "U") != (database.dtype.kind == "U"):
         raise sides[0].refuse(
-            f"holds {'names' if query.dtype.kind == 'U' else 'numbers'} and {sides[1].role} ({sides[1].place}) the "
-            f"other: give both alike, by {sides[0].flag} and {sides[1].flag}"
+            f"holds {_kind(query)} and {sides[1].role} ({sides[1].place}) {_kind(database)}: give both alike, by "
+            f"{sides[0].flag} and {sides[1].flag}"
         )
     classes, numbers = np.unique(np.concatenate([query, database]), return_inverse=True)
-    names = "names" if query.dtype.kind == "U" else "numbers"
     numbers = numbers.astype(np.int64)
     labels = numbers[: len(query)], numbers[len(query) :]
-    return Labels(*labels, f"class {names}, {len(classes)} classes", _strangers(*labels))
+    return Labels(*labels, f"class {_kind(query)}, {len(classes)} classes", _strangers(*labels))
+
+
+def _kind(labels: Array) -> str:
+    return "names" if labels.dtype.kind == "U" else "numbers"
 
 
 def _strangers(query: Array, database: Array) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hashbench.evaluation.readers.found import Found, rows_where
+from hashbench.evaluation.readers.found import Found, rows_where, shown
 from hashbench.types import Array
 
 _SEPARATORS = ";|,"
@@ -44,6 +44,6 @@ def _refuse_separated(found: Found, texts: Array) -> None:
     if looks.any():
         example = texts[int(looks.argmax())]
         raise found.refuse(
-            f"holds texts that may be several labels in {rows_where(looks)}, the first '{example:.60}': say what "
+            f"holds texts that may be several labels in {rows_where(looks)}, the first '{shown(example)}': say what "
             "stands between labels by --separator ';' (or another), or --separator none where a text is one label"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.readers.files import Arrays, read_file
-from hashbench.evaluation.readers.found import Found, some
+from hashbench.evaluation.readers.found import Found, shown, some
 from hashbench.evaluation.readers.request import ROLES, Role, Sources, flag_of
 
 # A usual name is a word for the part and a word for the content, in either order: queryB, B_te, db_labels, L_db.
@@ -80,7 +80,9 @@ def split_source(text: str, file: str | None, flag: str) -> tuple[Path, str]:
 
 def _checked(arrays: Arrays, key: str, file: Path, role: Role) -> str:
     if key not in arrays:
-        raise HashbenchError(f"{file.name} has no array '{key}' for {flag_of(role)}: it has {_named(arrays)}")
+        raise HashbenchError(
+            f"{shown(file.name)} has no array '{shown(key)}' for {flag_of(role)}: it has {_named(arrays)}"
+        )
     return key
 
 
@@ -95,12 +97,12 @@ def _usual_key(arrays: Arrays, file: Path, role: Role, named: bool) -> str:
         return keys[0]
     if not keys:
         raise HashbenchError(
-            f"{file.name} has no array with a usual name for {role}: it has {_named(arrays)}; say which by "
-            f"{flag_of(role)} {file.name}:KEY"
+            f"{shown(file.name)} has no array with a usual name for {role}: it has {_named(arrays)}; say which by "
+            f"{flag_of(role)} {shown(file.name)}:KEY"
         )
     raise HashbenchError(
-        f"{file.name} has {len(keys)} arrays with a usual name for {role}, {some(keys)}; say which by "
-        f"{flag_of(role)} {file.name}:KEY"
+        f"{shown(file.name)} has {len(keys)} arrays with a usual name for {role}, {some(keys)}; say which by "
+        f"{flag_of(role)} {shown(file.name)}:KEY"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.readers.files import read_file
-from hashbench.evaluation.readers.found import rows_where
+from hashbench.evaluation.readers.found import rows_where, some
 from hashbench.evaluation.readers.names import split_source
 from hashbench.evaluation.readers.reading import Items
 from hashbench.types import Array
@@ -24,7 +24,7 @@ def read_query_rows(text: str, file: str | None, items: Items) -> Array:
     key = key or (next(iter(arrays)) if len(arrays) == 1 else "")
     if key not in arrays:
         raise HashbenchError(
-            f"{path.name} has {', '.join(arrays)}: say which holds the rows by {_FLAG} {path.name}:KEY"
+            f"{path.name} has {some(list(arrays))}: say which holds the rows by {_FLAG} {path.name}:KEY"
         )
     rows = np.asarray(arrays[key]).reshape(-1)
     n_query, n_database = len(items.query_codes), len(items.database_codes)

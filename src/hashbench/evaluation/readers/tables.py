@@ -13,6 +13,7 @@ import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.readers.bombs import refuse_bomb
+from hashbench.evaluation.readers.found import shown, some
 from hashbench.types import Array
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _parquet(path: Path) -> dict[str, Any]:
 def _column(column: Any, name: str, path: Path) -> Any:
     if column.null_count:
         raise HashbenchError(
-            f"{path.name}: {column.null_count:,} values of the column {name} are missing; fill them in"
+            f"{shown(path.name)}: {column.null_count:,} values of the column {shown(name)} are missing; fill them in"
         )
     values = column.to_pylist()
     return [list(row) for row in values] if values and isinstance(values[0], list) else np.array(values)
@@ -51,12 +52,12 @@ def _text(path: Path) -> dict[str, Any]:
     cells = pd.read_csv(path, sep=separator, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     if (cells == "").to_numpy().any():
         row, column = (int(place) for place in np.argwhere((cells == "").to_numpy())[0])
-        raise HashbenchError(f"{path.name} has an empty cell in line {row + 1}, column {column + 1}: fill it in")
+        raise HashbenchError(f"{shown(path.name)} has an empty cell in line {row + 1}, column {column + 1}: fill it in")
     if not _has_names(cells):
         return {"": _as_array(cells)}
     names = [str(name).strip() for name in cells.iloc[0]]
     if len(set(names)) < len(names):
-        raise HashbenchError(f"{path.name} names a column twice in its first line: {', '.join(names[:12])}")
+        raise HashbenchError(f"{shown(path.name)} names a column twice in its first line: {some(names)}")
     body = cells.iloc[1:]
     return _by_name({name: _as_array(body.iloc[:, [place]])[:, 0] for place, name in enumerate(names)})
 

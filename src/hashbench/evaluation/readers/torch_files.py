@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from hashbench.errors import HashbenchError
+from hashbench.evaluation.readers.found import shown
+
 
 def read(path: Path) -> dict[str, Any]:
     """The tensors of a file, by name; those of a dict in a dict as `outer.inner`, those of a list by their number."""
     import torch
 
-    with torch.serialization.safe_globals(_makers_of_arrays()):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with torch.serialization.safe_globals(_makers_of_arrays()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a damaged pickle raises nearly anything
+        raise HashbenchError(
+            f"{shown(path.name)} holds other things than tensors and NumPy arrays, or is damaged, and such a file can "
+            "run code: save a dict of tensors by torch.save"
+        ) from None
     found: dict[str, Any] = {}
     _collect(content, "", found)
     return found
