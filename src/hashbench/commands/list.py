@@ -6,6 +6,8 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+from hashbench.commands.printing import print_table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,17 +28,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def list_all(*, hyperparameters: bool) -> None:
     """Print profiles, data sets, backbones and methods; or every hyperparameter with its source."""
-    from rich.console import Console
-
     from hashbench.config.params import load_params
 
-    params, console = load_params(), Console()
+    params = load_params()
     if hyperparameters:
-        console.print(_hyperparameters(params))
+        print_table(_hyperparameters(params))
         return
     evaluated = {profile: _evaluated(params, profile) for profile in params.profiles}
     for table in (_profiles(params, evaluated), _datasets(params), _methods(params, evaluated)):
-        console.print(table)
+        print_table(table)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from hashbench.errors import HashbenchError
 
+FILE_COMPLETION = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+"""What shtab calls where a file name is to be completed; its own constant would cost its import in every call."""
+
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """Add `--profile`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashbench.commands.options import add_profile
+from hashbench.commands.printing import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,8 +55,6 @@ def _print_files(folder: Path, name: str) -> None:
 
 
 def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[str]) -> None:
-    from rich.console import Console
-
     from hashbench.artefacts.records import read_records
     from hashbench.config.params import did_you_mean
     from hashbench.errors import HashbenchError
@@ -68,7 +67,7 @@ def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[st
     if name not in runs:
         guess = did_you_mean(name, [*tables, "figures", *runs]).partition(" (allowed")[0]
         raise HashbenchError(f"nothing is called '{name}' in {layouts[0].results}{guess}")
-    Console().print(_run_table(params, *runs[name]))
+    print_table(_run_table(params, *runs[name]))
 
 
 def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:

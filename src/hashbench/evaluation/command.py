@@ -1,70 +1,87 @@
-"""`hashbench evaluate FILE.npz`: evaluate codes wherever they were trained."""
+"""`hashbench evaluate`: evaluate codes from files of any kind, wherever they were trained."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-import zipfile
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.protocol import evaluate
+from hashbench.evaluation.readers import Items, Reading, Sources, read_items
+from hashbench.evaluation.readers.rows import read_query_rows
 from hashbench.evaluation.results import CodeStatistics, Evaluation
+from hashbench.evaluation.rules import check_ranks
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
-from hashbench.types import Array
 
-NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
 _SEED = 0  # of the bootstrap: the same file gives the same output
-_MAX_RATIO = 100  # unpacked over packed, where more than _RATIO_FROM bytes come out
-_RATIO_FROM = 1 << 28
+_ORDERS = {
+    "random": "expectation over random order inside ties",
+    "database": "the database's order inside ties",
+    "argsort": "NumPy's argsort inside ties",
+}
 
 
-def run(file: str | Path, k: int | None, empty: str, *, as_json: bool) -> str:
-    """What the command prints: a table, or JSON with every number of the evaluation.
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured and printed: the options of `hashbench evaluate` of the same names."""
 
-    `file`: an .npz with the arrays `query_codes`, `db_codes`, `query_labels`, `db_labels` in the forms that `evaluate`
-    accepts. Raises HashbenchError where it is not.
+    ks: tuple[int | None, ...] = (None,)
+    denominator: str = "relevant_in_top_k"
+    empty: str = "zero"
+    order: str = "random"
+    radii: tuple[int, ...] = ()
+    query_rows: str | None = None
+    form: Literal["table", "json", "csv"] = "table"
+
+
+def run(sources: Sources, how: Reading, asked: Asked) -> str:
+    """What the command prints: a table, CSV with a line for each k, or JSON with every number of the evaluation.
+
+    Raises HashbenchError where files or options are not what `read_items` and `evaluate` accept.
     """
-    arrays = read_arrays(Path(file))
-    evaluation = evaluate(*(arrays[name] for name in NAMES), k=k, empty=empty)
-    numbers = summary(evaluation, code_statistics(arrays["db_codes"]))
-    return json.dumps(_without_nan(numbers), indent=1) if as_json else table(numbers)
+    items = read_items(sources, how)
+    for radius in asked.radii:
+        if radius > items.query_codes.n_bits:
+            raise HashbenchError(f"--radius {radius} is beyond the {items.query_codes.n_bits} bits of the codes")
+    statistics = code_statistics(items.database_codes)
+    measured = [summary(evaluation, statistics) for evaluation in _evaluations(items, sources, asked)]
+    if asked.form == "json":
+        evaluations = [_without_nan(numbers) for numbers in measured]
+        return json.dumps({"read": items.told, "evaluations": evaluations}, indent=1)
+    if asked.form == "csv":
+        return as_csv(measured, asked.radii)
+    read = [f"{role.replace('_', ' '):<17}{told}" for role, told in items.told.items()]
+    return "\n".join([table(measured, asked.radii), "", *read])
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The four arrays of an .npz file. Raises HashbenchError where it is missing, damaged, or lacks one of them."""
-    if not path.is_file():
-        raise HashbenchError(f"{path} is missing: give an .npz file with the arrays {', '.join(NAMES)}")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise HashbenchError(f"{path} is no .npz file: write one with numpy.savez, with {', '.join(NAMES)}")
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in NAMES if name not in archive]
-            if missing:
-                raise HashbenchError(f"{path} lacks the array {missing[0]}: it must hold {', '.join(NAMES)}")
-            _refuse_bomb(path, archive.zip)
-            return {name: archive[name] for name in NAMES}
-    except HashbenchError:
-        raise
-    except Exception as error:  # a member's header is read as Python source: a hostile one can raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HashbenchError(
-            f"{path} cannot be read as plain arrays ({reason!a}): write it anew with numpy.savez"
-        ) from None
-
-
-def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise HashbenchError where a small file would fill the memory."""
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _MAX_RATIO * max(path.stat().st_size, _RATIO_FROM / _MAX_RATIO):
-        raise HashbenchError(
-            f"{path} would unpack to {unpacked:,} bytes, more than {_MAX_RATIO} times its size: refused as a bomb; "
-            "write it anew with numpy.savez"
+def _evaluations(items: Items, sources: Sources, asked: Asked) -> list[Evaluation]:
+    """One for each k, all with the same ranks for precision and recall."""
+    n_database = len(items.database_codes)
+    rows = None if asked.query_rows is None else read_query_rows(asked.query_rows, sources.file, items)
+    ranks = np.unique(np.concatenate([check_ranks(None, k, n_database) for k in asked.ks]))
+    return [
+        evaluate(
+            items.query_codes,
+            items.database_codes,
+            items.query_labels,
+            items.database_labels,
+            k=k,
+            denominator=asked.denominator,
+            empty=asked.empty,
+            order=asked.order,
+            ranks=ranks,
+            query_rows=rows,
+            database_rows=None if rows is None else np.arange(n_database),
         )
+        for k in asked.ks
+    ]
 
 
 def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any]:
@@ -83,7 +100,7 @@ def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any
         "k": evaluation.k,
         "denominator": evaluation.denominator,
         "empty": evaluation.empty,
-        "ties": "expectation over random order",
+        "order": evaluation.order,
         "n_bits": evaluation.n_bits,
         "n_queries": len(evaluation.ap),
         "queries_without_relevant": int(np.count_nonzero(evaluation.n_relevant == 0)),
@@ -102,15 +119,11 @@ def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any
     }
 
 
-def table(numbers: dict[str, Any]) -> str:
-    """The numbers that matter most, as aligned text."""
-    at = "all" if numbers["k"] is None else str(numbers["k"])
-    low, high = numbers["map_ci95"]
+def table(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
+    """The numbers that matter most, as aligned text: those of each k, then what is the same for all."""
+    numbers = measured[0]
     lines = [
-        (f"mAP@{at}", f"{numbers['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
-        ("  relevant first in ties", f"{numbers['map_optimistic']:.4f}", ""),
-        ("  relevant last in ties", f"{numbers['map_pessimistic']:.4f}", ""),
-        (f"NDCG@{at}", f"{numbers['ndcg']:.4f}", ""),
+        *(line for each in measured for line in _lines_at(each)),
         *(
             (f"precision@{rank}", f"{precision:.4f}", f"recall {recall:.4f}")
             for rank, precision, recall in zip(
@@ -118,6 +131,14 @@ def table(numbers: dict[str, Any]) -> str:
             )
         ),
         *((name.replace("_", " "), f"{value:.4f}", "") for name, value in numbers["measures"].items()),
+        *(
+            (
+                f"precision within radius {radius}",
+                f"{numbers['radius_precision'][radius]:.4f}",
+                _recall(numbers, radius),
+            )
+            for radius in radii
+        ),
         ("distinct database codes", str(numbers["distinct_codes"]), f"largest bucket {numbers['largest_bucket']}"),
         ("mean bit entropy", f"{np.mean(numbers['bit_entropy']):.4f}", ""),
         ("mean |bit correlation|", f"{numbers['bit_correlation']:.4f}", ""),
@@ -125,11 +146,44 @@ def table(numbers: dict[str, Any]) -> str:
     rows = [f"{name:<26}{value:>10}  {remark}".rstrip() for name, value, remark in lines]
     empty = "count 0" if numbers["empty"] == "zero" else "are left out"
     notes = [
-        f"{numbers['n_queries']} queries, {numbers['n_bits']} bits; expectation over random order inside ties; "
+        f"{numbers['n_queries']} queries, {numbers['n_bits']} bits; {_ORDERS[numbers['order']]}; "
         f"AP denominator {numbers['denominator']};",
         f"{numbers['queries_without_relevant']} queries have nothing relevant in the database and {empty}",
     ]
     return "\n".join([*rows, "", *notes])
+
+
+def _lines_at(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What depends on k."""
+    at = "all" if numbers["k"] is None else str(numbers["k"])
+    low, high = numbers["map_ci95"]
+    return [
+        (f"mAP@{at}", f"{numbers['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
+        ("  relevant first in ties", f"{numbers['map_optimistic']:.4f}", ""),
+        ("  relevant last in ties", f"{numbers['map_pessimistic']:.4f}", ""),
+        (f"NDCG@{at}", f"{numbers['ndcg']:.4f}", ""),
+    ]
+
+
+def _recall(numbers: dict[str, Any], radius: int) -> str:
+    return f"recall {numbers['radius_recall'][radius]:.4f}"
+
+
+def as_csv(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
+    """All numbers that are single ones, a line for each k, with the ends of the interval and the radii asked for."""
+    rows = []
+    for numbers in measured:
+        row = {name: value for name, value in numbers.items() if not isinstance(value, list | dict)}
+        row["map_low"], row["map_high"] = numbers["map_ci95"]
+        for radius in radii:
+            row[f"radius_{radius}_precision"] = numbers["radius_precision"][radius]
+            row[f"radius_{radius}_recall"] = numbers["radius_recall"][radius]
+        rows.append({name: "all" if name == "k" and value is None else value for name, value in row.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
 
 
 def _without_nan(numbers: dict[str, Any]) -> dict[str, Any]:

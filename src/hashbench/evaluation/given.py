@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.command import read_arrays
 from hashbench.evaluation.packing import pack_codes
+from hashbench.evaluation.readers import read_items
+from hashbench.evaluation.readers.files import read_file
 from hashbench.types import Array, Codes
 
 ROWS = ("query_rows", "db_rows")
@@ -48,12 +49,11 @@ class GivenCodes(GivenLabels):
 
 def read_given(path: Path) -> GivenCodes:
     """The codes and labels of a file. Raises HashbenchError, which names the file, where it does not hold them."""
-    arrays = read_arrays(path)
-    with np.load(path, allow_pickle=False) as archive:  # read_arrays has looked at it
-        rows = [archive.get(name) for name in ROWS]
+    items, arrays = read_items(str(path)), read_file(path)
+    rows = [None if name not in arrays else np.asarray(arrays[name]) for name in ROWS]
     if (rows[0] is None) != (rows[1] is None):
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
-    return GivenCodes(*(arrays[name] for name in ("query_labels", "db_labels", "query_codes", "db_codes")), *rows)
+    return GivenCodes(items.query_labels, items.database_labels, items.query_codes, items.database_codes, *rows)
 
 
 def label_matrices(given: GivenLabels) -> tuple[Array, Array, list[str]]:

@@ -33,7 +33,7 @@ def evaluate(
     """Rank a database by Hamming distance to each query and measure how well relevant items come first.
 
     Codes: (n_q, b) and (n_db, b), 1 to 1024 bits, as NumPy arrays or torch tensors of bool, of 0 and 1, or of -1 and
-    +1, or as `Codes`. Labels: both one- or multi-hot (n, c), or both class numbers (n,); up to 1024 classes. An item is
+    +1, or as `Codes`. Labels: both one- or multi-hot (n, c), or both class numbers (n,). An item is
     relevant to a query if they share a label.
 
     `k`: cut-off of AP and NDCG (None: the whole database). `denominator` of AP@k: "relevant_in_top_k",

@@ -253,6 +253,11 @@ class _Loop:
             if _below(tensors, f"optimizer/{number}/")
         }
         self.optimizer.load_state_dict(state)
+        for weight, slots in self.optimizer.state.items():
+            for name, value in slots.items():
+                if value.shape == weight.shape:
+                    # Fused kernels go through memory from end to end: what they read lies there as the weight does.
+                    slots[name] = torch.empty_like(weight).copy_(value)
         for place, training in enumerate(self.trainings):
             training.generator.set_state(tensors[f"generator/{place}"])
         self.orders = [tensors[f"order/{place}"] for place in range(len(self.trainings)) if f"order/{place}" in tensors]
