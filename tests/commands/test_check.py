@@ -83,7 +83,7 @@ def test_everything_is_named_at_once(clone: Path) -> None:
     assert told[0] == "no CUDA GPU is visible"
     assert [line.partition(" is missing")[0] for line in told[1:]] == [
         "weights/vgg16.tv_in1k.safetensors",
-        "weights/vit_base_patch16_224.augreg_in21k.safetensors",
+        "weights/vit_base_patch16_224.orig_in21k.safetensors",
         "CIFAR-10: data/cifar-10-python.tar.gz",
         "NUS-WIDE-21: data/nuswide/ImageList.zip",
         "NUS-WIDE-21: data/nuswide/Groundtruth.zip",

@@ -33,7 +33,7 @@ def test_tokens_and_pooled_features_of_a_vit_are_timms(small_vit, images):
 def test_a_network_of_several_scales_is_refused(vit_block, images):
     spec = _spec(vit_block, model="coat_tiny", arguments={}, size=224)
     with pytest.raises(HashbenchError, match="coat_tiny gives 3 feature maps of different scales"):
-        Backbone(new_network(spec), spec).describe(torch.zeros(1, 3, 224, 224))
+        Backbone(new_network(spec), spec)(torch.zeros(1, 3, 224, 224))
 
 
 def test_the_class_token_is_pooled_by_cls(vit_block, save_network, images):
@@ -64,7 +64,7 @@ def test_the_grid_of_a_channels_last_model_is_flattened_by_rows(vit_block, image
     pictures = backbone.prepare(images)
     maps = backbone.network.forward_features(pictures)
     assert maps.shape == (40, 8, 8, 32)
-    assert torch.equal(backbone(pictures)[:, 9], maps[:, 1, 1])
+    assert torch.equal(backbone(pictures).tokens[:, 9], maps[:, 1, 1])
 
 
 def test_pre_logits_of_vgg_are_its_second_hidden_layer_without_dropout(vit_block, images):
@@ -78,6 +78,43 @@ def test_pre_logits_of_vgg_are_its_second_hidden_layer_without_dropout(vit_block
     torch.testing.assert_close(pooled, expected)
     assert tokens.shape == (4, 1, 512)
     assert torch.equal(pooled, backbone(pictures).pooled)
+
+
+@pytest.mark.parametrize(("stride", "stage", "places"), [(2, 0, 256), (4, 1, 64), (8, 2, 16), (16, 3, 4), (32, 4, 1)])
+def test_tokens_are_the_last_feature_maps_of_their_stride(vit_block, images, stride, stage, places):
+    """The five stages of `test_efficientnet` are at strides 2 to 32; its pooled feature is of what follows them all."""
+    block = {**vit_block, "model": "test_efficientnet", "arguments": {}, "size": 32}
+    spec, plain = _spec(block, token_stride=stride), _spec(block)
+    backbone = Backbone(new_network(spec), spec)
+    pictures, maps = backbone.prepare(images[:3]), []
+    backbone.network.blocks[stage].register_forward_hook(lambda module, given, found: maps.append(found))
+    pooled, tokens = backbone(pictures)
+    (of_stage,) = maps
+    assert tokens.shape == (3, places, of_stage.shape[1])
+    assert torch.equal(tokens, of_stage.flatten(2).mT)
+    assert torch.equal(pooled, Backbone(new_network(plain), plain)(pictures).pooled)
+
+
+def test_of_several_feature_maps_of_a_stride_the_last_counts(vit_block, images):
+    block = {**vit_block, "model": "vgg11", "arguments": {"mlp_ratio": 0.02}, "size": 32, "pool": "pre_logits"}
+    spec, plain = _spec(block, token_stride=16), _spec(block)
+    backbone = Backbone(new_network(spec), spec)
+    pictures = backbone.prepare(images[:3])
+    pooled, tokens = backbone(pictures)
+    before_the_last_pool = backbone.network.features[:-1](pictures)
+    assert tokens.shape == (3, 4, 512)
+    torch.testing.assert_close(tokens, before_the_last_pool.flatten(2).mT)
+    torch.testing.assert_close(pooled, Backbone(new_network(plain), plain)(pictures).pooled)
+
+
+@pytest.mark.parametrize(
+    ("model", "stride", "strides"), [("test_efficientnet", 64, "2, 4, 8, 16, 32"), ("test_vit", 8, "16")]
+)
+def test_a_stride_that_a_network_has_not_is_refused(vit_block, model, stride, strides):
+    spec = _spec(vit_block, model=model, arguments={}, size=160, token_stride=stride)
+    with pytest.raises(HashbenchError) as error:
+        Backbone(new_network(spec), spec)(torch.zeros(1, 3, 160, 160))
+    assert str(error.value) == f"{model} has no feature maps of token_stride {stride} (it has {strides})"
 
 
 def test_a_backbone_is_frozen_and_stays_in_eval_mode_when_loaded(small_vit):
@@ -101,7 +138,7 @@ def test_half_precision_is_close_and_returns_float32(vit_block, save_network, im
     exact = load_backbone(_spec(vit_block), path)
     for precision in ("bf16", "fp16"):
         half = load_backbone(_spec(vit_block, precision=precision), path)
-        rough, fine = half.describe(half.prepare(images)).pooled, exact.describe(exact.prepare(images)).pooled
+        rough, fine = half(half.prepare(images)).pooled, exact(exact.prepare(images)).pooled
         assert rough.dtype == torch.float32
         assert not torch.equal(rough, fine)
         assert F.cosine_similarity(rough, fine).min() > 0.999
@@ -285,7 +322,7 @@ def test_real_weights_give_the_features_of_a_plain_timm_loop(lite0, shared):
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
         pictures = F.interpolate(pixels, (128, 128), mode="bicubic", antialias=True).clamp(-1, 1)
         maps = network.forward_features(pictures)
-        pooled, tokens = lite0.describe(lite0.prepare(images))
+        pooled, tokens = lite0(lite0.prepare(images))
     assert tokens.shape == (len(names), 16, 1280)
     torch.testing.assert_close(pooled, maps.mean((2, 3)), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(tokens, maps.flatten(2).mT, atol=1e-2, rtol=1e-3)

@@ -8,9 +8,7 @@ from hashbench.errors import HashbenchError
 from hashbench.features import extract as module
 from hashbench.features.backbones import load_backbone, prepare_view
 from hashbench.features.extract import extract, extract_views, feature_shapes
-from hashbench.features.finetune import FineTuning
 from hashbench.features.specs import BackboneSpec
-from hashbench.types import TrainableBackbone
 
 
 @pytest.fixture(autouse=True)
@@ -163,22 +161,3 @@ def test_the_shapes_are_known_before_anything_is_extracted(small_vit, images, re
     found = _joined(extract(small_vit, _reader(images), np.arange(3)))
     found |= _joined(extract_views(small_vit, _reader(images), np.arange(3), recipe, 2, seed=0))
     assert {name: array.shape[1:] for name, array in found.items()} == shapes
-
-
-def test_a_copy_for_fine_tuning_sees_the_extracted_views_and_learns_alone(
-    small_vit, images, recipe, save_network, tmp_path
-):
-    tuning = FineTuning(small_vit.spec, tmp_path / "small.safetensors", recipe, seed=9)
-    assert isinstance(tuning, TrainableBackbone)
-    rows = np.arange(40)
-    extracted = _joined(extract_views(small_vit, _reader(images), rows, recipe, 2, seed=9))["view_tokens"]
-    network = tuning.build()
-    tokens = network(tuning.augment(images, rows, 1))
-    np.testing.assert_allclose(extracted[40:], tokens.detach().numpy(), atol=2e-2)
-    torch.testing.assert_close(tuning.prepare(images), small_vit.prepare(images))
-    tokens.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in network.network.blocks.parameters())
-    torch.optim.SGD(network.parameters(), lr=0.1).step()
-    original = load_backbone(small_vit.spec, tmp_path / "small.safetensors")
-    for mine, theirs in zip(tuning.build().parameters(), original.parameters(), strict=True):
-        assert torch.equal(mine, theirs)

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT, read_params
 from safetensors.torch import save_file
 
-from hashbench.features.backbones import load_backbone, new_network
+from hashbench.features.backbones import load_backbone, new_network, prepare
 from hashbench.features.finetune import FineTuning
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
+from hashbench.learning.networks import HeadMethod
+from hashbench.methods.registry import load_method
 from hashbench.types import Array, ItemView, TrainView
 
 N_TRAIN, N_VIEWS = 26, 3
@@ -28,13 +31,15 @@ BLOCK: dict[str, Any] = {
     "pool": "avg",
     "precision": "fp32",
 }
-# Convolutions and BatchNorm, with tokens of another width than the pooled feature; and attention with dropout.
-CONVOLUTIONS = {**BLOCK, "model": "test_efficientnet", "size": 32, "token_stride": 16}
-TRANSFORMER = {
-    **BLOCK,
-    "model": "test_vit",
-    "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2},
-    "size": 16,
+NETWORKS: dict[str, dict[str, Any]] = {
+    # BatchNorm, and tokens of another width than the pooled feature.
+    "convolutions": {**BLOCK, "model": "test_efficientnet", "size": 32, "token_stride": 16},
+    "transformer": {
+        **BLOCK,
+        "model": "test_vit",
+        "arguments": {"img_size": 16, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2},
+        "size": 16,
+    },
 }
 RECIPE = Augmentation(
     crop_scale=(0.6, 1),
@@ -65,6 +70,7 @@ class TrainedRun:
         """The same run with its backbone frozen."""
         return replace(self.train, backbone=None)
 
+    @property
     def backbone(self) -> FineTuning:
         """The run's backbone."""
         assert isinstance(self.train.backbone, FineTuning)
@@ -90,14 +96,16 @@ def pictures(n: int, seed: int) -> Array:
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrainedRun]:
-    """`make_run(block, batch_norm="evaluation", ...)`: a run on the backbone of `block`, trained as the rest says."""
+    """`make_run(name, rates, batch_norm="evaluation", ...)`: a run on one of `NETWORKS`, trained as the rest says."""
 
-    def make(block: dict[str, Any], **training: Any) -> TrainedRun:
-        spec = BackboneSpec.read("backbones.tiny", block)
+    def make(name: str, rates: dict[str, float] | None = None, **training: Any) -> TrainedRun:
+        spec = BackboneSpec.read("backbones.tiny", NETWORKS[name])
         path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-        save_file({name: value.contiguous() for name, value in new_network(spec, seed=3).state_dict().items()}, path)
-        said = BackboneTraining(**{"learning_rate": 1e-3, "batch_norm": "evaluation", **training})
-        backbone = FineTuning(spec, path, said, RECIPE, seed=9)
+        network = new_network(spec, seed=3)
+        _measure_batch_norm(network, prepare(pictures(N_TRAIN, 1), spec, "cpu"))
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+        said = BackboneTraining(**{"learning_rate": 1e-4, "batch_norm": "evaluation", **training})
+        backbone = FineTuning(spec, path, said, rates or {}, RECIPE, seed=9)
         images, rows = pictures(N_TRAIN, 1), np.arange(100, 100 + N_TRAIN)
         frozen = load_backbone(spec, path)
         with torch.no_grad():
@@ -112,12 +120,21 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrainedR
             views=torch.stack([view.pooled for view in views]).numpy(),
             view_tokens=torch.stack([view.tokens for view in views]).numpy(),
         )
-        return TrainedRun(train, items_of(backbone, 11), path)
+        return TrainedRun(train, _items_of(backbone, 11), path)
 
     return make
 
 
-def items_of(backbone: FineTuning, n: int) -> ItemView:
+@torch.no_grad()
+def _measure_batch_norm(network: Any, images: torch.Tensor) -> None:
+    """Give layers of BatchNorm the statistics of these images, as training would have left them."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.train()(images)
+
+
+def _items_of(backbone: FineTuning, n: int) -> ItemView:
     """Pictures that are not among the train rows, with their stored features."""
     images = pictures(n, 2)
     frozen = load_backbone(backbone.spec, backbone.weights)
@@ -133,12 +150,30 @@ def items_of(backbone: FineTuning, n: int) -> ItemView:
 
 
 @pytest.fixture(scope="session")
+def new_method() -> Callable[..., HeadMethod]:
+    """`new_method(name, epochs=3, ...)`: a method by its block of params.yaml, made small and cut short."""
+    blocks = read_params(ROOT)["methods"]
+    caps = {"epochs": 2, "iterations": 3, "batch_size": 12, "clusters": 5, "hidden": 16, "latent": 16, "width": 16}
+
+    def new(name: str, **changes: Any) -> HeadMethod:
+        values = {key: entry["value"] for key, entry in blocks[name].items() if isinstance(entry, dict)}
+        for key, value in values.items():
+            cap = next((cap for ending, cap in caps.items() if key.endswith(ending)), None)
+            values[key] = value if cap is None else min(value, cap)
+        method = load_method(blocks[name]["code"])(**{**values, **changes})
+        assert isinstance(method, HeadMethod)
+        return method
+
+    return new
+
+
+@pytest.fixture(scope="session")
 def convolutions(make_run: Callable[..., TrainedRun]) -> TrainedRun:
     """A run that trains convolutions, with the statistics of BatchNorm as they are."""
-    return make_run(CONVOLUTIONS)
+    return make_run("convolutions")
 
 
 @pytest.fixture(scope="session")
 def transformer(make_run: Callable[..., TrainedRun]) -> TrainedRun:
     """A run that trains a transformer with dropout and drop path."""
-    return make_run(TRANSFORMER, rates={"proj_drop_rate": 0.2, "drop_path_rate": 0.2})
+    return make_run("transformer", {"proj_drop_rate": 0.2, "drop_path_rate": 0.2})

@@ -52,7 +52,7 @@ class BackboneParams(_Selection):
 
 
 class FeatureParams(BackboneParams):
-    """What the stage `features` reads; a run that trains the backbone stores no tokens of views."""
+    """What the stage `features` reads; no tokens of views are stored where all methods train the backbone."""
 
     views: int
     view_tokens: bool
@@ -157,10 +157,11 @@ def backbone_params(params: Params, profile: str) -> BackboneParams:
 def feature_params(params: Params, profile: str) -> FeatureParams:
     """What `features` reads for a profile."""
     chosen = params.profile(profile)
+    trainings = (chosen.backbone_training, *chosen.backbone_training_of.values())
     return FeatureParams(
         **_of_backbones(params, profile),
         views=chosen.views,
-        view_tokens=chosen.view_tokens and chosen.backbone_training == "frozen",
+        view_tokens=chosen.view_tokens and "frozen" in trainings,
     )
 
 
