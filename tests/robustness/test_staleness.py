@@ -87,7 +87,9 @@ def kind_of(name: str) -> str:
 
 def source_files() -> list[str]:
     files = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "src/hashbench", "baselines")
-    return [name for name in files.stdout.split() if (ROOT / name).is_file() and not name.endswith(".gitkeep")]
+    return [
+        name for name in files.stdout.split() if (ROOT / name).is_file() and not name.endswith((".gitkeep", "py.typed"))
+    ]
 
 
 def left_out() -> set[str]:

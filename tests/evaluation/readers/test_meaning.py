@@ -117,6 +117,11 @@ def test_vectors_of_matlab(shape: tuple[int, int]) -> None:
     assert (relevance(one_class) == np.outer(numbers, numbers).astype(bool)).all()
 
 
+def test_large_class_numbers_of_two_types_are_told_apart() -> None:
+    query, database = np.array([2**60, 2**60 + 1], np.uint64), np.array([2**60 + 1, 2**60 + 2], np.int64)
+    assert read(query, database).tolist() == [[False, False], [True, False]]
+
+
 def test_items_without_a_label_are_told() -> None:
     query, database = np.eye(3, dtype=np.uint8), np.eye(3, dtype=np.uint8)[[0, 1, 2, 0]]
     database[[1, 3]] = 0

@@ -189,6 +189,9 @@ ARRAYS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "classes that are no whole numbers": (
         arrays(db_labels=with_value(DATABASE_LABELS, 7, 2.5)), [], ["holds 2.5 and other fractions in row 7"],
     ),
+    "class numbers beyond all": (
+        arrays(db_labels=np.full(40, 2**63, np.uint64)), [], ["2**63", "40 rows, the first 0", "number them from 0"],
+    ),
     "a label that is NaN": (arrays(db_labels=with_value(DATABASE_LABELS, 7, np.nan)), [], ["NaN", "row 7"]),
     "names beside numbers": (arrays(query_labels=names(6)), [], ["holds names and database_labels", "numbers"]),
     "an empty name": (arrays(query_labels=names(6, (2, " ")), db_labels=names(40)), [], ["no text in row 2"]),

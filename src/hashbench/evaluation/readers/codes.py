@@ -53,6 +53,8 @@ def _as_array(found: Found) -> Array:
         if len(lengths) > 1:
             raise found.refuse(f"has rows of {some(sorted(lengths))} values: every code must have the same bits")
         value = np.array(value)
+        if value.size == 0:
+            raise found.refuse("is empty: give every code at least one bit")
     if value.ndim == 2 and value.shape[1] == 1 and value.dtype.kind in "US":
         value = value[:, 0]
     return np.asarray(value)
@@ -97,7 +99,7 @@ def _by_sign(array: Array) -> Bits:
 
 def _other_values(array: Array, values: set[float]) -> str:
     allowed = "codes must hold 0 and 1, or -1 and +1"
-    if values == {-1, 0, 1}:
+    if values <= {-1, 0, 1}:
         zero = array == 0
         return (
             f"holds -1, +1 and {np.count_nonzero(zero):,} zeros, in {rows_where(zero)}: {allowed}; --binarize sign "

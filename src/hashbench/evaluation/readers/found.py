@@ -55,7 +55,7 @@ class Found:
 
     def refuse(self, what: str) -> HashbenchError:
         """An error that begins with this array's name and place."""
-        return HashbenchError(f"{self} {what}")
+        return HashbenchError(shown(f"{self} {what}", most=1200))
 
 
 def some(names: Sequence[Any], most: int = _KEYS_NAMED) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hashbench.errors import HashbenchError
 from hashbench.evaluation.readers.bombs import refuse_bomb
 from hashbench.evaluation.readers.matlab import rows_of_cells
 from hashbench.types import Array
@@ -17,36 +18,28 @@ def read(path: Path) -> dict[str, Any]:
     import h5py  # type: ignore[import-untyped]
 
     with h5py.File(path, "r") as file:
-        refuse_bomb(path, _size(file))
-        found: dict[str, Any] = {}
-        _collect(file, "", found)
-        return found
+        items = _items(file)
+        refuse_bomb(path, sum(item.nbytes for item in items.values() if isinstance(item, h5py.Dataset)))
+        sparse = {name for name, item in items.items() if "MATLAB_sparse" in item.attrs}
+        return {
+            name: _sparse(item) if name in sparse else _array(item)
+            for name, item in items.items()
+            if "#" not in name
+            and name.rpartition("/")[0] not in sparse
+            and (name in sparse or isinstance(item, h5py.Dataset))
+        }
 
 
-def _size(file: Any) -> int:
-    """Bytes of all data sets, each counted once."""
-    import h5py
-
-    sizes: list[int] = []
-    file.visititems(lambda name, item: sizes.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
-    return sum(sizes)
-
-
-def _collect(group: Any, prefix: str, found: dict[str, Any]) -> None:
-    import h5py
-
-    for name, item in group.items():
-        if name.startswith("#"):
-            continue
-        if isinstance(item, h5py.Dataset):
-            found[prefix + name] = _array(item)
-        elif "MATLAB_sparse" in item.attrs:
-            found[prefix + name] = _sparse(item)
-        else:
-            _collect(item, f"{prefix}{name}/", found)
+def _items(file: Any) -> dict[str, Any]:
+    """Every group and data set once, by its path: links, which may lead in circles or to other files, are no items."""
+    found: dict[str, Any] = {}
+    file.visititems(found.__setitem__)
+    return found
 
 
 def _array(item: Any) -> Any:
+    if item.external or item.is_virtual:
+        raise HashbenchError(f"{item.name} keeps its values in another file: write it anew with the values in it")
     matlab = item.attrs.get("MATLAB_class")
     if matlab is None:
         value = item.asstr()[()] if item.dtype.kind == "O" else item[()]

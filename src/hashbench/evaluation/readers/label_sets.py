@@ -26,29 +26,38 @@ class Labels:
 
 
 def of_numbers(sides: list[Found]) -> Labels:
-    """Class numbers or names, as numbers from 0 on."""
-    for side in sides:
-        value: Array = side.value
-        if value.dtype.kind in "fi" and (value < 0).any():
-            raise side.refuse(
-                f"holds negative class numbers in {rows_where(value < 0)}: a class is a whole number from 0; leave "
-                "items without a label out, or give lists of labels"
-            )
-        if value.dtype.kind == "f" and (value % 1 != 0).any():
-            raise side.refuse(
-                f"holds {value[value % 1 != 0][0].item()!r} and other fractions in {rows_where(value % 1 != 0)}: a "
-                "class number is whole"
-            )
+    """Class numbers as they are; names as numbers from 0 on, in alphabetical order."""
     query, database = (side.value for side in sides)
     if (query.dtype.kind == "U") != (database.dtype.kind == "U"):
         raise sides[0].refuse(
             f"holds {_kind(query)} and {sides[1].role} ({sides[1].place}) {_kind(database)}: give both alike, by "
             f"{sides[0].flag} and {sides[1].flag}"
         )
-    classes, numbers = np.unique(np.concatenate([query, database]), return_inverse=True)
-    numbers = numbers.astype(np.int64)
-    labels = numbers[: len(query)], numbers[len(query) :]
-    return Labels(*labels, f"class {_kind(query)}, {len(classes)} classes", _strangers(*labels))
+    if query.dtype.kind == "U":
+        numbers = np.unique(np.concatenate([query, database]), return_inverse=True)[1].astype(np.int64)
+        labels = numbers[: len(query)], numbers[len(query) :]
+    else:
+        labels = _whole(sides[0]), _whole(sides[1])
+    n_classes = len(np.union1d(*labels))
+    return Labels(*labels, f"class {_kind(query)}, {n_classes} classes", _strangers(*labels))
+
+
+def _whole(side: Found) -> Array:
+    """Class numbers of any type as int64 (n,)."""
+    value: Array = side.value
+    if value.dtype.kind == "f" and (value % 1 != 0).any():
+        raise side.refuse(
+            f"holds {value[value % 1 != 0][0].item()!r} and other fractions in {rows_where(value % 1 != 0)}: a class "
+            "number is whole"
+        )
+    if value.dtype.kind in "fi" and (value < 0).any():
+        raise side.refuse(
+            f"holds negative class numbers in {rows_where(value < 0)}: a class is a whole number from 0; leave items "
+            "without a label out, or give lists of labels"
+        )
+    if int(value.max()) >= 2**63:
+        raise side.refuse(f"holds class numbers of 2**63 and more in {rows_where(value >= 2**63)}: number them from 0")
+    return value.astype(np.int64)
 
 
 def _kind(labels: Array) -> str:

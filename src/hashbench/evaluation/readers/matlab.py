@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from hashbench.evaluation.readers.bombs import refuse_bomb
 from hashbench.types import Array
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_LARGEST_VALUE = 16  # bytes of a complex double
+_HEADER, _COMPRESSED, _CHUNK = 128, 15, 1 << 16
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def read(path: Path) -> dict[str, Any]:
         return hdf5.read(path)
     from scipy import io  # type: ignore[import-untyped]
 
-    refuse_bomb(path, sum(_LARGEST_VALUE * math.prod(shape) for _, shape, _ in io.whosmat(path)))
+    refuse_bomb(path, _unpacked(path))
     variables = io.loadmat(path, chars_as_strings=True)
     return _without_structs({name: value for name, value in variables.items() if not name.startswith("__")})
 
@@ -33,6 +34,24 @@ def read(path: Path) -> dict[str, Any]:
 def _at(file: BinaryIO, place: int) -> bytes:
     file.seek(place)
     return file.read(8)
+
+
+def _unpacked(path: Path) -> int:
+    """How many bytes the compressed variables of a MATLAB 5 file unpack to; MATLAB 4 compresses none."""
+    total = 0
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+        if 0 in header[:4]:  # MATLAB 4 begins with a number, MATLAB 5 with a text
+            return 0
+        order = "<" if header.endswith(b"IM") else ">"
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(f"{order}II", tag)
+            end = file.tell() + size
+            unpack = zlib.decompressobj().decompress
+            while kind == _COMPRESSED and (chunk := file.read(min(_CHUNK, end - file.tell()))):
+                total += len(unpack(chunk))
+            file.seek(end)
+    return total
 
 
 def _without_structs(variables: dict[str, Any]) -> dict[str, Any]:

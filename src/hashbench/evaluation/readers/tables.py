@@ -80,16 +80,15 @@ def _is_number(text: str) -> bool:
 
 def _as_array(cells: pd.DataFrame) -> Array:
     texts = cells.to_numpy(dtype=str)
-    lower = np.char.lower(texts)
-    if np.isin(lower, ["true", "false"]).all():
-        return np.asarray(lower == "true")
+    if texts[0, 0].lower() in ("true", "false") and np.isin(np.char.lower(texts), ["true", "false"]).all():
+        return np.asarray(np.char.lower(texts) == "true")
     try:
         numbers = texts.astype(np.float64)
     except ValueError:
         return texts
     # Codes in hex that happen to have decimal digits alone: a number would lose their leading zeros or last digits.
-    is_code = [re.fullmatch(r"0\d+|\d{16,}", text) is not None for text in texts.ravel()]
-    return texts if any(is_code) else numbers
+    is_code = texts.shape[1] == 1 and any(re.fullmatch(r"0\d+|\d{16,}", text) for text in texts[:, 0])
+    return texts if is_code else numbers
 
 
 def _by_name(columns: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def read(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        with torch.serialization.safe_globals(_makers_of_arrays()):
+        with torch.serialization.safe_globals(_makers_of_arrays()), warnings.catch_warnings(action="ignore"):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a damaged pickle raises nearly anything
         raise HashbenchError(
