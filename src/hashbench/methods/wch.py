@@ -160,6 +160,8 @@ class WCH(HeadMethod):
         "numbers each for VGG-16, where other methods read the 4,096 of fc7.",
         "Pictures are normalised as the weights of the backbone were trained; the official code normalises by the mean "
         "and deviation of ImageNet.",
+        "Dropout of a ViT that is trained also acts on what its attention gives out; in the official code it acts on "
+        "embeddings and inside the MLPs alone.",
     )
     if_frozen: ClassVar[tuple[str, ...]] = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the paper trains a "
