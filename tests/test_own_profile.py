@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from helpers import ROOT, hashbench, make_checkout, read_params, run, write_params
+from helpers import ROOT, hashbench, make_checkout, read_params, run_warm, write_params
 from PIL import Image
 
 SECTION = "## A profile and data set of your own"
@@ -56,15 +56,15 @@ def test_the_page_leads_to_a_table_of_ones_own_images(tmp_path: Path) -> None:
     write_params(folder, params | {"datasets": params["datasets"] | described})
 
     make, check, *rest = commands()
-    run(folder, *make)
+    run_warm(folder, *make)
     zip_file = Path("data") / described["my_images"]["file"]
-    told = run(folder, *check, status=2).stderr
+    told = run_warm(folder, *check, status=2).stderr
     assert f"My images: {zip_file} is missing" in told
     assert "train/<class>/<image>" in told
 
     write_zip(folder / zip_file)
-    assert "nothing is missing" in run(folder, *check).stdout
-    printed = [run(folder, *command).stdout for command in rest]
+    assert "nothing is missing" in run_warm(folder, *check).stdout
+    printed = [run_warm(folder, *command).stdout for command in rest]
 
     table, verified = printed[-2:]
     assert "| Method | My images, mAP@50<br>16 bits |" in table

@@ -18,7 +18,7 @@ from helpers import (
     flip_a_byte,
     hashbench,
     read_params,
-    run,
+    run_warm,
     stages_run,
     write_params,
 )
@@ -167,7 +167,7 @@ def test_a_damaged_file_is_made_again(project: Path, name: str, stage: str) -> N
     path, before = project / name, content_of_results(project)
     whole = path.read_bytes()
     flip_a_byte(path, len(whole) - 20)
-    done = run(project, "dvc", "repro")
+    done = run_warm(project, "dvc", "repro")
     assert stages_run(done.stdout)[0] == stage
     assert path.read_bytes() == whole
     assert differing(before, content_of_results(project)) == set()

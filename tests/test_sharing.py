@@ -17,6 +17,7 @@ from helpers import (
     hashbench,
     read_params,
     run,
+    run_warm,
     stages_run,
     write_params,
 )
@@ -102,7 +103,7 @@ def test_a_method_s_fits_can_be_pulled_alone(project: Path, tmp_path: Path) -> N
 def test_an_experiment_in_a_folder_of_its_own_fits_what_it_changes_and_can_be_applied(project: Path) -> None:
     as_a_git_repository(project)
     before, seconds = records(project), read_seconds(Layout("quick", root=project).seconds)
-    done = run(project, "dvc", "exp", "run", "--temp", "--name", "larger", "-S", "methods.nsh.m.value=4")
+    done = run_warm(project, "dvc", "exp", "run", "--temp", "--name", "larger", "-S", "methods.nsh.m.value=4")
     assert stages_run(done.stdout) == ["params", "fit@nsh", "evaluate", "report"]
     assert records(project) == before, "the working tree is left alone"
     assert read_params(project)["methods"]["nsh"]["m"]["value"] != 4
@@ -150,7 +151,7 @@ def test_damage_does_not_reach_the_cache_and_is_mended(project: Path) -> None:
         dvc(project, "checkout", "--quiet", "--relink")
         assert path.read_bytes() == whole
         flip_a_byte(path)
-        done = run(project, "dvc", "repro")
+        done = run_warm(project, "dvc", "repro")
         assert f"{path.relative_to(project)} is damaged" in done.stderr
         assert path.read_bytes() == whole
         assert differing(before, content_of_results(project)) == set()

@@ -36,10 +36,16 @@ def figures() -> Callable[..., None]:
     start = time.monotonic()
 
     def write(
-        name: str, *, title: str, says: str, figures: Mapping[str, float | str], remarks: Sequence[str] = ()
+        name: str,
+        *,
+        title: str,
+        says: str,
+        figures: Mapping[str, float | str],
+        remarks: Sequence[str] = (),
+        table: Sequence[Sequence[str]] = (),
     ) -> None:
         if LONG:
-            said = {"title": title, "says": says, "figures": dict(figures), "remarks": list(remarks)}
+            said = {"title": title, "says": says, "figures": dict(figures), "remarks": [*remarks], "table": [*table]}
             versions = program_of("hashbench.stages.fit").versions
             ran = {"seconds": round(time.monotonic() - start), "machine": device_name(), "versions": versions}
             store.write_json(ROOT / "results" / "robustness" / f"{name}.json", {**said, **ran})

@@ -47,6 +47,9 @@ def section(said: dict[str, Any]) -> str:
     lines = [f"## {said['title']}", "", said["says"], "", "| | |", "|---|---:|", *rows, ""]
     if remarks:
         lines += [*remarks, ""]
+    if head_and_rows := said.get("table"):
+        head, *rest = [f"| {' | '.join(row)} |" for row in head_and_rows]
+        lines += [head, "|" + "---|" * len(head_and_rows[0]), *rest, ""]
     return "\n".join([*lines, f"{ran}{duration(said['seconds'])}.*", ""])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import content_of_results, differing, every_stage, make_checkout, run
+from helpers import content_of_results, differing, every_stage, make_checkout, run_warm
 
 from hashbench.artefacts import fits, records, store
 from hashbench.artefacts.array_builder import ArrayBuilder
@@ -127,7 +127,7 @@ def test_every_changed_byte_is_named_and_mended(
 ) -> None:
     if long:
         folder = make_checkout(tmp_path / "checkout", **LARGE)
-        run(folder, "dvc", "repro")
+        run_warm(folder, "dvc", "repro")
     else:
         folder = finished(tmp_path / "checkout")
     expected, rng = content_of_results(folder), random.Random(0)
@@ -157,7 +157,7 @@ def test_every_changed_byte_is_named_and_mended(
         for file in (*damaged, *gathered):
             flipped(file, rng)
         before = written(folder)
-        said = run(folder, "dvc", "repro").stderr if long else every_stage(folder)
+        said = run_warm(folder, "dvc", "repro").stderr if long else every_stage(folder)
         assert [file for file in damaged if f"{file} is damaged" not in said] == []
         rewritten = {part_of(path) for path in differing(before, written(folder))}
         rewritten -= {str(path.with_suffix("")) for path in LAYOUT.artefacts.glob("locks/*")}

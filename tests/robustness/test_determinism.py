@@ -64,7 +64,7 @@ def reverse_params(folder: Path) -> None:
 def prepare(folder: Path, **threads: str) -> Path:
     """Make all that a fit needs."""
     for name in ("params", "fetch", "split", "backbones", "features"):
-        stage(folder, name, **threads)
+        run(folder, sys.executable, "-m", f"hashbench.stages.{name}", "quick", **threads)
     return folder
 
 

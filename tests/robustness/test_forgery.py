@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import dvc, every_stage, hashbench, make_checkout
 from robustness.forgery.forge import (
     LAYOUT,
     cell_of,
+    change_split,
     change_text,
     remake_lock,
     remake_manifest,
@@ -23,6 +25,7 @@ from robustness.forgery.forge import (
 from robustness.forgery.forgeries import CONSISTENT, NAMED, Forgery, leak_labels
 
 from hashbench.artefacts.records import read_records, write_records
+from hashbench.artefacts.split import read_split
 from hashbench.cells import Cell
 from hashbench.config.params import load_params
 from hashbench.config.selection import report_params
@@ -31,7 +34,7 @@ from hashbench.records import EvaluationSummary
 from hashbench.report import build
 from hashbench.reporting import tables_bundle_of
 from hashbench.verification.refit import cells_to_refit
-from hashbench.verification.verify import verify
+from hashbench.verification.verify import check, layout_of, verify
 
 METHODS = ["nsh", "agh1", "lsh"]
 
@@ -115,6 +118,8 @@ def test_a_forgery_is_named_although_all_that_follows_was_rewritten(
 
 def test_every_number_of_a_record_is_compared(forged: Path, verified: Verified) -> None:
     def other(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: other(each) for name, each in value.items()}
         if isinstance(value, list | tuple):
             return [other(value[0]), *value[1:]]
         return f"{value}?" if isinstance(value, str) else 2 if value is None else value + 1
@@ -124,10 +129,22 @@ def test_every_number_of_a_record_is_compared(forged: Path, verified: Verified) 
     changed = {name: other(value) for name, value in said_of.items() if name not in ("empty", "ties")}
     evaluation = EvaluationSummary.model_validate(said_of | changed)
     write_records(LAYOUT.records, [runs[0].model_copy(update={"evaluation": evaluation}), *runs[1:]])
+    params = load_params()
+    findings = check(params, layout_of("results/quick", params)).findings
+    for name in (*changed, "empty"):
+        assert any(fault.startswith(f"{runs[0].cell.name}: {name} is ") for fault in findings.faults), name
+
+
+def test_of_each_file_three_differences_are_told_and_all_are_counted(forged: Path, verified: Verified) -> None:
+    split = read_split(LAYOUT.split("digits"))
+    change_split(labels=np.roll(split.labels, 1, axis=1))
     status, said = verified()
     assert status == 1
-    for name in (*changed, "empty"):
-        assert f"{runs[0].cell.name}: {name} is " in said, name
+    lines = said.splitlines()
+    assert sum("is labelled" in line for line in lines) == 3
+    assert any(re.fullmatch(rf"{LAYOUT.split('digits')}: and \d{{4}} more", line) for line in lines)
+    assert len(lines) < 60
+    assert int(lines[-1].split()[-2]) > len(split.labels)
 
 
 def test_without_the_files_of_fits_codes_and_numbers_are_still_compared(forged: Path, verified: Verified) -> None:

@@ -24,29 +24,32 @@ def check_manifest(layout: Layout, manifest: Manifest, findings: Findings) -> No
     """Every file of the results against the manifest."""
     here = digests_of_files(layout)
     for name in sorted({*here, *manifest.files}):
+        path = layout.results / name
         if name not in here:
-            findings.fault(f"{layout.results / name} is missing")
+            findings.fault(f"{path} is missing", path)
         elif name not in manifest.files:
-            findings.fault(f"{layout.results / name} is no file of these results; {layout.manifest.name} has none such")
+            findings.fault(f"{path} is no file of these results; {layout.manifest.name} has none such", path)
         elif here[name] != manifest.files[name]:
-            findings.fault(f"{layout.results / name} is not the file that {layout.manifest.name} names")
+            findings.fault(f"{path} is not the file that {layout.manifest.name} names", path)
     for digest, sources in manifest.programs.items():
         if digest_of(sources) != digest:
-            findings.fault(f"{layout.manifest}: the sources of the program {digest} are not those of this digest")
+            told = f"{layout.manifest}: the sources of the program {digest} are not those of this digest"
+            findings.fault(told, layout.manifest)
 
 
 def check_lock(layout: Layout, manifest: Manifest, findings: Findings) -> None:
     """Every output that is here against `dvc.lock`, which DVC wrote when it ran the pipeline."""
     try:
         for place in differing_outputs(layout):
-            findings.fault(f"{place} was changed after the pipeline made it: dvc.lock names another content")
+            told = f"{place} was changed after the pipeline made it: dvc.lock names another content"
+            findings.fault(told, layout.root / place)
         named = {layout.root / place for place, _ in outputs(lock_path(layout))}
     except HashbenchError as error:
         findings.fault(f"nothing says what the pipeline made: {error}")
         return
     for path in (layout.results / name for name in manifest.files):
         if named.isdisjoint({path, *path.parents}):
-            findings.fault(f"{path} is no output that dvc.lock names")
+            findings.fault(f"{path} is no output that dvc.lock names", path)
 
 
 def check_report(
@@ -63,7 +66,8 @@ def check_report(
             pictures += [name] if path.is_file() and path.read_bytes() != drawn else []
         else:
             found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-            findings.faults += differences(name, found, expected, tables)
+            for told in differences(name, found, expected, tables):
+                findings.fault(told, path)
     if pictures:
         findings.note(f"drawn here, these pictures are other bytes, as on another machine: {', '.join(pictures)}")
     if is_whole:
@@ -77,10 +81,12 @@ def _check_names(params: Params, layout: Layout, of_report: set[str], findings: 
     expected |= {layout.kept_codes(cell.method) for cell in chosen.cells() if cell.seed in chosen.keep_codes}
     if layout.group == "methods":
         expected |= {layout.split(dataset) for dataset in chosen.cutoffs}
-    findings.faults += [
-        f"{path} is no file that the pipeline makes" for path in result_files(layout) if path not in expected
-    ]
-    findings.faults += [f"{path} is missing" for path in sorted(expected) if not path.is_file()]
+    for path in result_files(layout):
+        if path not in expected:
+            findings.fault(f"{path} is no file that the pipeline makes", path)
+    for path in sorted(expected):
+        if not path.is_file():
+            findings.fault(f"{path} is missing", path)
 
 
 def _render(

@@ -75,14 +75,15 @@ def check_splits(params: Params, layout: Layout, datasets: dict[str, Dataset], f
             continue
         rule = protocol(name_of_protocol)
         if split.name != _name_by(rule, split):
-            findings.fault(f"{path}: the protocol is {split.name}, params.yaml says {name_of_protocol}")
+            findings.fault(f"{path}: the protocol is {split.name}, params.yaml says {name_of_protocol}", path)
         if name not in datasets:
             continue
         drawn = rule(datasets[name], run_seed(chosen.base_seed, name_of_protocol))
         for part in PARTS:
             if not np.array_equal(getattr(split, part), getattr(drawn, part)):
-                findings.fault(f"{path}: the {part} rows are not those that {name_of_protocol} draws")
-        findings.faults += [f"{path}: {fault}" for fault in _labels(split, datasets[name])]
+                findings.fault(f"{path}: the {part} rows are not those that {name_of_protocol} draws", path)
+        for fault in _labels(split, datasets[name]):
+            findings.fault(f"{path}: {fault}", path)
     return found
 
 

@@ -59,7 +59,9 @@ def check_refit(
     """
     records = {record.cell: record for record in read_records(layout.records)}
     chosen = [cell for cell in cells if cell in records and cell.dataset in splits]
-    findings.faults += [f"{c.name}: not trained again, it lacks a record or a split" for c in cells if c not in chosen]
+    for cell in cells:
+        if cell not in chosen:
+            findings.fault(f"{cell.name}: not trained again, it lacks a record or a split")
     with TemporaryDirectory() as folder:
         again = partial(fit_again, Path(folder), params, layout)
         for cell in track(run_side_by_side(again, chosen), "refit", total=len(chosen)):

@@ -55,7 +55,7 @@ class RunChecker:
             self.findings.fault(str(error))
             ap = {}
         for cell in sorted(set(ap) - set(cells)):
-            self.findings.fault(f"{self.layout.queries}: {cell.name} is no cell of params.yaml")
+            self.findings.fault(f"{self.layout.queries}: {cell.name} is no cell of params.yaml", self.layout.queries)
         recomputed = 0
         for cell in track(cells, "verify"):
             if cell in records and cell.dataset in self.splits:
@@ -73,13 +73,15 @@ class RunChecker:
         listed = read_records(self.layout.records)
         for record in listed:
             if record.cell in records:
-                self.findings.fault(f"{record.cell.name}: two records")
+                self._fault(record.cell, "two records")
             records[record.cell] = record
         if list(records) != sorted(records):
             self.findings.fault(f"{self.layout.records}: the records are not in order")
-        self.findings.faults += [f"{cell.name}: no record" for cell in cells if cell not in records]
+        for cell in cells:
+            if cell not in records:
+                self._fault(cell, "no record")
         for cell in sorted(set(records) - set(cells)):
-            self.findings.fault(f"{cell.name}: a record that params.yaml does not ask for")
+            self._fault(cell, "a record that params.yaml does not ask for")
         return records
 
     def _provenance(self, record: RunRecord) -> None:
@@ -106,10 +108,10 @@ class RunChecker:
         self._differences(cell, record.model_dump(include=set(of_split)), of_split)
         self._differences(cell, record.fit.model_dump(include=set(of_fit)), of_fit)
         if record.fingerprint != record.fit.fingerprint(cell.bits):
-            self.findings.fault(f"{cell.name}: its fingerprint is not that of what it says it was made from")
+            self._fault(cell, "its fingerprint is not that of what it says it was made from")
         self._as_fitted(record)
-        self._is_current(f"{cell.name}: stale, the codes", record.fit.code, program)
-        self._is_current(f"{cell.name}: stale, the evaluation", record.evaluator, self.evaluator)
+        self._is_current(cell, "codes", record.fit.code, program)
+        self._is_current(cell, "evaluation", record.evaluator, self.evaluator)
         check_versions(cell.method, record.fit.versions, program.versions, self.findings)
 
     def _as_fitted(self, record: RunRecord) -> None:
@@ -120,29 +122,35 @@ class RunChecker:
         try:
             stored = read_fit(self.layout, cell)
         except HashbenchError as error:
-            self.findings.fault(str(error))
+            self.findings.fault(str(error), self._records_of(cell))
             return
         for name, value in stored.record.model_dump().items():
             if getattr(record.fit, name) != value:
-                self.findings.fault(f"{cell.name}: {name} is not what its fit left in {self.layout.codes(cell)}.json")
+                self._fault(cell, f"{name} is not what its fit left in {self.layout.codes(cell)}.json")
         if stored.codes_digest != record.codes:
-            self.findings.fault(f"{cell.name}: the record was made from other codes than {self.layout.codes(cell)}")
+            self._fault(cell, f"the record was made from other codes than {self.layout.codes(cell)}")
 
     def _differences(self, cell: Cell, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         for name, value in expected.items():
             if not same(found[name], value):
-                self.findings.fault(
-                    f"{cell.name}: {name} is {_short(found[name])} in the record, {_short(value)} by params and split"
-                )
+                self._fault(cell, f"{name} is {_short(found[name])} in the record, {_short(value)} by params and split")
 
-    def _is_current(self, what: str, digest: str, program: Program) -> None:
+    def _is_current(self, cell: Cell, what: str, digest: str, program: Program) -> None:
         """A fault, with the files that changed where the manifest tells, unless `digest` is that of today's program."""
         if digest == program.digest:
             return
         then = self.manifest.programs.get(digest, {})
         changed = [name for name in sorted({*then, *program.sources}) if then.get(name) != program.sources.get(name)]
         files = f" ({', '.join(changed)} changed)" if then else ""
-        self.findings.fault(f"{what} were made by sources of digest {digest}, today's are {program.digest}{files}")
+        by = f"by sources of digest {digest}, today's are {program.digest}{files}"
+        self._fault(cell, f"stale, the {what} {'were' if what == 'codes' else 'was'} made {by}")
+
+    def _fault(self, cell: Cell, what: str) -> None:
+        self.findings.fault(f"{cell.name}: {what}", self._records_of(cell))
+
+    def _records_of(self, cell: Cell) -> str:
+        """What the faults of a cell are counted by: a method's records, for they are often all wrong or none."""
+        return f"{self.layout.records}, {cell.method}"
 
     def _fit_of(self, method: str) -> tuple[FitParams, Program]:
         if method not in self._of_method:
@@ -157,30 +165,30 @@ class RunChecker:
         try:
             query, database = self.codes.read(cell)
         except MissingCodesError as error:
-            self.findings.faults += [str(error)] if cell.seed in self.rules.keep_codes else []
+            if cell.seed in self.rules.keep_codes:
+                self.findings.fault(str(error), self.layout.kept_codes(cell.method))
             self._without_codes(record, ap)
             return False
         except HashbenchError as error:
-            self.findings.fault(f"{cell.name}: {error}")
+            self._fault(cell, str(error))
             return False
         if codes_digest(query, database) != record.codes:
-            self.findings.fault(f"{cell.name}: the codes are not those that the record was made from")
+            self._fault(cell, "the codes are not those that the record was made from")
         if cell.seed in self.rules.keep_codes and self.codes.kept(cell) is None:
-            self.findings.fault(f"{cell.name}: {self.layout.kept_codes(cell.method)} lacks its codes")
+            self._fault(cell, f"{self.layout.kept_codes(cell.method)} lacks its codes")
         for remark in wasted_bits(database):
             if remark not in record.fit.remarks:
-                self.findings.fault(f"{cell.name}: the record does not say that {remark}")
+                self._fault(cell, f"the record does not say that {remark}")
         by = EvaluationRules(cut, rules.denominator, rules.empty, rules.ranks)
         evaluation = evaluate_codes(query, database, split, by)
         found = record.evaluation.model_dump()
         for name, value in summarise(evaluation, database, record.fit.seed).model_dump().items():
             if not same(found[name], value):
-                self.findings.fault(
-                    f"{cell.name}: {name} is {_short(found[name])} in the record, {_short(value)} from codes and labels"
-                )
+                said = f"{name} is {_short(found[name])} in the record"
+                self._fault(cell, f"{said}, {_short(value)} from codes and labels")
         for name, values in ap_of_queries(evaluation).items():
             if ap is None or name not in ap or not same(ap[name].tolist(), values.tolist()):
-                self.findings.fault(f"{cell.name}: {name} of the queries is not what the codes and labels give")
+                self._fault(cell, f"{name} of the queries is not what the codes and labels give")
         return True
 
     def _without_codes(self, record: RunRecord, ap: Mapping[str, Array] | None) -> None:
@@ -189,12 +197,12 @@ class RunChecker:
         by_params = {"k": self.rules.cutoffs[cell.dataset], "denominator": rules.denominator, "empty": rules.empty}
         self._differences(cell, said.model_dump(), by_params)
         if ap is None or set(ap) != set(AP):
-            self.findings.fault(f"{cell.name}: no average precision of its queries")
+            self._fault(cell, "no average precision of its queries")
             return
         for name, of_record in zip(AP, (said.map, said.map_optimistic, said.map_pessimistic), strict=True):
             values = [0.0 if math.isnan(x) else x for x in ap[name].tolist() if rules.empty == "zero" or x == x]
             if not math.isclose(math.fsum(values) / max(len(values), 1), of_record, abs_tol=1e-12):
-                self.findings.fault(f"{cell.name}: {name} is not the mean over its queries")
+                self._fault(cell, f"{name} is not the mean over its queries")
 
     def _mixtures(self, records: Mapping[Cell, RunRecord]) -> None:
         """Notes where the rows of a table were made by different versions or on different processors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from hashbench.artefacts.layout import Group, Layout
@@ -21,8 +22,33 @@ from hashbench.verification.runs import RunChecker
 
 def verify(folder: str, refit: str | None) -> int:
     """Print what is wrong with the results in `folder`; return 0 if nothing is, else 1."""
-    params, findings = load_params(), Findings()
+    params = load_params()
     layout = layout_of(folder, params)
+    checked = check(params, layout)
+    findings = checked.findings
+    if refit is not None:
+        _refit(refit, params, layout, checked)
+    for line in findings.lines():
+        print(line)
+    count = len(findings.faults)
+    differences = f"{count or 'no'} difference{'s' if count != 1 else ''}"
+    print(f"{folder}: {checked.recomputed} of {checked.cells} runs recomputed from their codes, {differences}")
+    return 1 if count else 0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is found in the results of a group, how many of its `cells` were `recomputed` from codes, and its splits."""
+
+    findings: Findings
+    recomputed: int
+    cells: int
+    splits: dict[str, Split]
+
+
+def check(params: Params, layout: Layout) -> Checked:
+    """Check the results of a group."""
+    findings = Findings()
     manifest = read_manifest(layout)
     datasets = check_datasets(params, layout, manifest, findings)
     splits = check_splits(params, layout, datasets, findings)
@@ -32,14 +58,7 @@ def verify(folder: str, refit: str | None) -> int:
     check_manifest(layout, manifest, findings)
     check_lock(layout, manifest, findings)
     check_report(params, layout, datasets, manifest, findings)
-    if refit is not None:
-        _refit(refit, params, layout, splits, findings)
-    for sentence in (*findings.faults, *(f"note: {note}" for note in findings.notes)):
-        print(sentence)
-    count = len(findings.faults)
-    differences = f"{count or 'no'} difference{'s' if count != 1 else ''}"
-    print(f"{folder}: {recomputed} of {cells} runs recomputed from their codes, {differences}")
-    return 1 if findings.faults else 0
+    return Checked(findings, recomputed, cells, splits)
 
 
 def layout_of(folder: str, params: Params) -> Layout:
@@ -57,7 +76,7 @@ def layout_of(folder: str, params: Params) -> Layout:
     return layout
 
 
-def _refit(wanted: str, params: Params, layout: Layout, splits: dict[str, Split], findings: Findings) -> None:
+def _refit(wanted: str, params: Params, layout: Layout, checked: Checked) -> None:
     chosen = report_params(params, layout.profile, layout.group)
     if layout.group == "methods":
         table = tables_of(tables_bundle_of(chosen, layout))[0]
@@ -68,4 +87,4 @@ def _refit(wanted: str, params: Params, layout: Layout, splits: dict[str, Split]
         table = found
     cells = cells_to_refit(wanted, params, layout, table.digest)
     print(f"refit: {', '.join(cell.name for cell in cells)}")
-    check_refit(cells, params, layout, splits, findings)
+    check_refit(cells, params, layout, checked.splits, checked.findings)

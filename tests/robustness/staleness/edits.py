@@ -46,6 +46,11 @@ class Edit:
     file: str = ""
 
     @property
+    def decides_nothing(self) -> bool:
+        """Whether no stage has anything to do."""
+        return not self.stale | self.then
+
+    @property
     def runs(self) -> frozenset[str]:
         """Every stage that must run."""
         return self.stale | self.then | ({"params"} if self.writes_params else NONE)

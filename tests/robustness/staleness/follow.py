@@ -2,86 +2,113 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from helpers import dvc, every_stage, hashbench, make_checkout, run, stages_run
-from robustness.staleness.edits import METHODS, SEEDS, Edit
+from helpers import content_of_results, differing, dvc, every_stage, hashbench, make_checkout, run_warm, stages_run
+from robustness.staleness.edits import METHODS, SEEDS, Edit, replace_text
 
 _CELLS = re.compile(r"^fit (\w+): (\d+) cells fitted, (\d+) kept$", re.MULTILINE)
-_CLEAN = "results/quick: {cells} of {cells} runs recomputed from their codes, no differences"
-_HOUR = 3600
+_MADE = ("artefacts", "cache", "dvc.lock", "quick", "tmp")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an edit led to: stages run; cells fitted and kept by method; what was not as the edit says, in words."""
+    """What an edit led to: what verify said before, in a word; stages run; by method, cells fitted and kept; what was
+    not as the edit says, in words."""
 
-    stages: frozenset[str]
-    cells: dict[str, tuple[int, int]]
-    faults: tuple[str, ...]
+    told: str
+    stages: list[str]
+    cells: dict[str, list[int]]
+    faults: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
 
 
 def run_once(folder: Path) -> Path:
-    """A small checkout of which DVC knows that all is up to date."""
+    """A small checkout of which DVC knows that all is up to date.
+
+    Its report has one figure: drawing all takes longer than everything else.
+    """
     make_checkout(folder, METHODS, seeds=SEEDS)
+    replace_text(
+        folder / "src" / "hashbench" / "report" / "figures" / "registry.py",
+        "for plot in plots if plot is not None",
+        "for plot in plots[:1] if plot is not None",
+    )
     every_stage(folder)
-    dvc(folder, "commit", "--force", "--quiet", timeout=_HOUR)
+    dvc(folder, "commit", "--force", "--quiet")
     return folder
 
 
 def follow(edit: Edit, base: Path, folder: Path, from_scratch: bool) -> Outcome:
     """Make an edit in a copy of `base`, let verify and DVC say what they see, and DVC run what it must.
 
-    `from_scratch`: hold the results against those of a checkout that never knew anything else.
+    `from_scratch`: hold the results against those of a checkout that never knew anything else. An edit that decides
+    nothing leaves those of `base`; `from_scratch_with` tells of all such edits at once whether these are right.
     """
-    shutil.copytree(base, folder, symlinks=True)
+    copy_checkout(base, folder)
     edit.apply(folder)
-    faults = [*_told_before(edit, folder)]
-    if "up to date" in dvc(folder, "status", timeout=_HOUR):
+    told, faults = _told_before(edit, folder)
+    if "up to date" in dvc(folder, "status"):
         faults.append("dvc status is empty")
-    done = run(folder, "dvc", "repro", timeout=_HOUR)
-    stages = frozenset(stages_run(done.stdout))
+    done = run_warm(folder, "dvc", "repro")
+    stages = stages_run(done.stdout)
     cells = {method: (int(fitted), int(kept)) for method, fitted, kept in _CELLS.findall(done.stdout + done.stderr)}
-    if stages != edit.runs:
-        faults.append(f"ran {sorted(stages - edit.runs)} needlessly, did not run {sorted(edit.runs - stages)}")
+    if {*stages} != edit.runs:
+        faults.append(f"ran {sorted({*stages} - edit.runs)} needlessly, did not run {sorted(edit.runs - {*stages})}")
     if cells != edit.cells:
         faults.append(f"fitted {cells}, not {edit.cells}")
-    said = hashbench(folder, "verify", "results/quick", status=None, timeout=_HOUR).stdout
+    said = hashbench(folder, "verify", "results/quick", status=None).stdout
     if not said.splitlines() or "no differences" not in said.splitlines()[-1]:
         faults.append(f"verify afterwards: {said}")
     if from_scratch:
-        faults += [f"{name} is not as from scratch" for name in _differing(edit, base, folder)]
+        expected = content_of_results(base) if edit.decides_nothing else from_scratch_with([edit], base, folder)
+        faults += [f"{name} is not as from scratch" for name in differing(content_of_results(folder), expected)]
     shutil.rmtree(folder)
-    return Outcome(stages, cells, tuple(f"{edit.name}: {fault}" for fault in faults))
+    return Outcome(told, stages, {method: [*pair] for method, pair in cells.items()}, faults)
 
 
-def _told_before(edit: Edit, folder: Path) -> list[str]:
-    """What is wrong with what verify says of results that are stale, or are not."""
-    done = hashbench(folder, "verify", "results/quick", status=None, timeout=_HOUR)
-    expected = 1 if edit.says and not edit.says.startswith("note:") else 0
-    if done.returncode == expected and edit.says in done.stdout:
-        return []
-    return [f"verify before: status {done.returncode}, {done.stdout}{done.stderr}"]
+def _told_before(edit: Edit, folder: Path) -> tuple[str, list[str]]:
+    """What verify says of results that are stale, or are not, in a word; and what is wrong with it."""
+    done = hashbench(folder, "verify", "results/quick", status=None)
+    is_note = edit.says.startswith("note:")
+    told = "a note" if is_note else "named" if edit.says else "nothing"
+    if done.returncode == int(told == "named") and edit.says in done.stdout:
+        return told, []
+    return told, [f"verify before: status {done.returncode}, {done.stdout}{done.stderr}"]
 
 
-def _differing(edit: Edit, base: Path, folder: Path) -> list[str]:
-    """The results that are other bytes than a run from scratch gives, but for seconds."""
+def from_scratch_with(edits: Iterable[Edit], base: Path, folder: Path) -> dict[str, bytes]:
+    """The results of a checkout that was made with these edits and never knew anything else."""
     scratch = folder.with_name(f"{folder.name}-scratch")
-    shutil.copytree(base, scratch, symlinks=True)
-    for made in ("artefacts", "results/quick", ".dvc/cache"):
-        shutil.rmtree(scratch / made)
-    edit.apply(scratch)
+    shutil.copytree(base, scratch, symlinks=True, ignore=shutil.ignore_patterns(*_MADE))
+    for edit in edits:
+        edit.apply(scratch)
     every_stage(scratch)
-    found, expected = results_of(folder), results_of(scratch)
+    found = content_of_results(scratch)
     shutil.rmtree(scratch)
-    return sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    return found
 
 
-def results_of(folder: Path) -> dict[str, bytes]:
-    """Every file of the results by name, but for those that hold seconds."""
-    results = folder / "results" / "quick"
-    paths = {path.relative_to(results).as_posix(): path for path in sorted(results.rglob("*")) if path.is_file()}
-    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith("cost/")}
+def copy_checkout(checkout: Path, folder: Path) -> None:
+    """Copy a checkout; the files of DVC's cache, which nothing writes to, are linked."""
+    shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns("cache"))
+    shutil.copytree(checkout / ".dvc" / "cache", folder / ".dvc" / "cache", copy_function=os.link)
+
+
+def in_short(stages: Iterable[str]) -> str:
+    """Names of stages, in the pipeline's order, for a table: one name for the fits of all methods, none for `params`,
+    which every change of a source file, of a value or of uv.lock runs."""
+    fitted = sorted(name.removeprefix("fit@") for name in stages if name.startswith("fit@"))
+    of_fits = "fit" if {*fitted} >= {*METHODS} else f"fit {' '.join(fitted)}"
+    order = ("fetch", "split", "backbones", "features", "fit", "evaluate", "report")
+    run = [of_fits if name == "fit" else name for name in order if name in stages or (name == "fit" and fitted)]
+    return ", ".join(run) or "nothing"
