@@ -58,8 +58,15 @@ def read_given(path: Path) -> GivenCodes:
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
     if outputs is not None and (outputs.dtype.kind != "f" or outputs.shape != arrays["query_codes"].shape):
         raise HashbenchError(f"{path}: {OUTPUTS} must be a real number for each bit of the query codes")
-    known = (arrays[name] for name in ("query_labels", "db_labels", "query_codes", "db_codes"))
-    return GivenCodes(*known, query_rows, database_rows, outputs)
+    return GivenCodes(
+        query_labels=arrays["query_labels"],
+        database_labels=arrays["db_labels"],
+        query_codes=arrays["query_codes"],
+        database_codes=arrays["db_codes"],
+        query_rows=query_rows,
+        database_rows=database_rows,
+        query_outputs=outputs,
+    )
 
 
 def label_matrices(given: GivenLabels) -> tuple[Array, Array, list[str]]:
