@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hashbench.evaluation.conventions import ALLOWED, Convention, map_of, maps_o
 from hashbench.evaluation.given import GivenCodes
 
 
-def some_codes(seed, *, multi=True, rows=False):
+def some_codes(seed, *, multi=True, rows=False, outputs=False):
     """Few bits, so that all ties; a query without anything relevant; codes that a row number may join."""
     rng = np.random.default_rng(seed)
     labels = rng.random((16, 4)) < 0.4 if multi else np.eye(4, dtype=bool)[rng.integers(0, 4, 16)]
@@ -24,6 +25,8 @@ def some_codes(seed, *, multi=True, rows=False):
     labels[0] = [False] * 5 + [True]
     numbers = {"query_rows": np.array([40, 3, 5, 8]), "database_rows": np.arange(12)} if rows else {}
     codes = rng.integers(0, 2, (16, 5))
+    if outputs:  # of few values, so that inner products tie too
+        numbers["query_outputs"] = (2 * codes[:4] - 1) * rng.choice([0.5, 1.0, 2.0], (4, 5))
     return GivenCodes(labels[:4], labels[4:], codes[:4], codes[4:], **numbers)
 
 
@@ -44,6 +47,9 @@ def ranking(codes, query, convention):
         if is_itself and convention.self_matches == "left_out":
             continue
         distance = int((codes.query_codes[query] != codes.database_codes[item]).sum())
+        if convention.ranking == "asymmetric":
+            signs = [1 if bit else -1 for bit in codes.database_codes[item]]
+            distance = -sum(a * b for a, b in zip(codes.query_outputs[query], signs, strict=True))
         relevant = meets(convention.labels, codes.query_labels[query], codes.database_labels[item])
         lucky = {"optimistic": not relevant, "pessimistic": relevant, "database": 0}[convention.order]
         items.append((distance, lucky, item, relevant))
@@ -76,19 +82,19 @@ def plain_map(codes, convention):
 
 ORDERS = ("optimistic", "pessimistic", "database")
 EVERY = [
-    Convention(labels, k, denominator, order, empty, self_matches, first, area)
-    for labels, k, denominator, order, empty, self_matches, first, area in itertools.product(
+    Convention(*rules)
+    for rules in itertools.product(
         ALLOWED["labels"], (None, 1, 3, 50), ALLOWED["denominator"], ORDERS, ALLOWED["empty"],
-        ALLOWED["self_matches"], ALLOWED["first"], ALLOWED["area"],
+        ALLOWED["self_matches"], ALLOWED["first"], ALLOWED["area"], ALLOWED["ranking"],
     )
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_convention_is_what_plain_loops_give(seed):
-    codes = some_codes(seed, rows=True)
+    codes = some_codes(seed, rows=True, outputs=True)
     found = maps_of(codes, EVERY)
-    assert len(found) == len(EVERY) == 1728
+    assert len(found) == len(EVERY) == 3456
     for convention, value in found.items():
         assert value == pytest.approx(plain_map(codes, convention), abs=1e-12, nan_ok=True), convention
 
@@ -141,6 +147,7 @@ def test_with_one_label_an_item_the_three_rules_of_labels_are_one():
         ({"k": 0}, "k must be a whole number of at least 1, or all, got 0"),
         ({"first": "dropped"}, "first=dropped is a rule for one ranking: say which by order="),
         ({"area": "trapezoids"}, "area=trapezoids is a rule for one ranking"),
+        ({"ranking": "asymmetric"}, "ranking=asymmetric is a rule for one ranking"),
     ],
 )
 def test_what_is_no_convention_is_refused(rules, said):
@@ -149,6 +156,16 @@ def test_what_is_no_convention_is_refused(rules, said):
     assert said in str(error.value)
 
 
-def test_self_matches_need_row_numbers():
+def test_a_convention_needs_what_it_works_on():
     with pytest.raises(HashbenchError, match="needs the row numbers query_rows and db_rows"):
         map_of(some_codes(0), Convention(self_matches="left_out"))
+    with pytest.raises(HashbenchError, match="needs the queries' real outputs, query_outputs"):
+        map_of(some_codes(0), Convention(ranking="asymmetric", order="database"))
+
+
+def test_outputs_of_one_size_rank_as_their_signs_do():
+    codes = some_codes(1, outputs=True)
+    signs = replace(codes, query_outputs=2.0 * codes.query_codes - 1)
+    for order in ORDERS:
+        symmetric, asymmetric = (map_of(signs, Convention(order=order, ranking=r)) for r in ALLOWED["ranking"])
+        assert symmetric == pytest.approx(asymmetric)

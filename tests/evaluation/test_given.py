@@ -77,3 +77,11 @@ def test_queries_without_anything_relevant_follow_the_rule(empty, queries):
     found = contestant("a", [evaluate_given(given_codes(query_labels=(3, 9)), empty=empty)])
     assert found.ap.shape == (1, queries)
     assert np.isfinite(found.ap).all()
+
+
+def test_outputs_of_the_queries_are_read_and_must_fit_the_codes(tmp_path):
+    outputs = np.random.default_rng(1).standard_normal((2, 16))
+    found = read_given(write(tmp_path / "a.npz", given_codes(), query_outputs=outputs))
+    assert np.array_equal(found.query_outputs, outputs)
+    with pytest.raises(HashbenchError, match="query_outputs must be a real number for each bit"):
+        read_given(write(tmp_path / "b.npz", given_codes(), query_outputs=outputs[:, :8]))

@@ -96,5 +96,5 @@ def test_what_is_no_share_is_refused(codes, number, said):
 
 
 def test_rules_that_no_ranking_follows_are_refused(codes):
-    with pytest.raises(HashbenchError, match="need an order but random"):
+    with pytest.raises(HashbenchError, match="go with one order, not with random"):
         search(codes, "0.5", {"order": "random", "first": "dropped"})

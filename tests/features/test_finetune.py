@@ -64,8 +64,11 @@ def test_a_copy_sees_the_extracted_views_and_learns_alone(tuning, images, recipe
 )
 def test_layers_are_counted_from_the_last(tuning, last_layers, first_block):
     """The groups of a ViT of two blocks: what comes before them, the first, the second with the last norm."""
-    trained = {name for name, weight in tuning(last_layers=last_layers).build().network.named_parameters()
-               if weight.requires_grad}
+    trained = {
+        name
+        for name, weight in tuning(last_layers=last_layers).build().network.named_parameters()
+        if weight.requires_grad
+    }
     everything = {name for name, _ in tuning().build().network.named_parameters()}
     before = {"cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
     expected = {name for name in everything - before if not name.startswith("blocks.0.") or first_block == 0}

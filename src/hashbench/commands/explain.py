@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 HELP = "say why two numbers differ: by conventions, codes or splits; or which conventions give a number"
 _SHOWN = 20  # conventions in the table
-_UNTOLD = "another split, backbone or choice of the epoch (such as the best on the test queries), asymmetric ranking"
+_UNTOLD = (
+    "another split, backbone or choice of the epoch (such as the best on the test queries); without query_outputs in "
+    "the file, asymmetric ranking"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +80,6 @@ def _side_of_run(folder: Path, name: str) -> Side:
     from hashbench.evaluation.conventions import Convention
     from hashbench.evaluation.explanation import Side
     from hashbench.evaluation.given import GivenCodes, GivenLabels
-    from hashbench.evaluation.operands import RANKING
 
     record = known("run", name, {each.cell.name: each for each in read_records(folder / "records.jsonl")})
     said = record.evaluation
@@ -93,7 +95,6 @@ def _side_of_run(folder: Path, name: str) -> Side:
             "bits": str(record.bits),
             "seed": str(record.seed),
             "epoch": "the last",
-            "ranking": RANKING,
         },
     )
     root = folder if (folder / "splits").is_dir() else folder.parent

@@ -16,7 +16,7 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.contestants import evaluate_given
 from hashbench.evaluation.given import GivenCodes, label_matrices
-from hashbench.evaluation.packing import PackedItems, pack_codes, pack_labels
+from hashbench.evaluation.packing import PackedItems, pack_codes, pack_labels, unpack_codes
 from hashbench.evaluation.rules import Denominator, Empty, check_choice
 from hashbench.types import Array
 
@@ -25,6 +25,7 @@ TieOrder = Literal["random", "optimistic", "pessimistic", "database", "argsort"]
 SelfMatches = Literal["kept", "left_out"]
 FirstHit = Literal["kept", "dropped"]
 Area = Literal["steps", "trapezoids"]
+Ranking = Literal["symmetric", "asymmetric"]
 
 _DENOMINATORS: tuple[str, ...] = get_args(Denominator)
 _NO_CUTOFF = 1 << 62
@@ -40,7 +41,9 @@ class Convention:
     last ("pessimistic"), the order of the database, or NumPy's `argsort` of float32. `self_matches`: whether a pair of
     the same row is ranked. `first`: whether the first of each ranking is dropped, as code does that takes it for the
     query itself. `area`: AP as the sum of precisions at relevant ranks ("steps"), or as the area under the
-    precision-recall curve by trapezoids, precision 1 at recall 0 (Philbin et al., CVPR 2007).
+    precision-recall curve by trapezoids, precision 1 at recall 0 (Philbin et al., CVPR 2007). `ranking`: by Hamming
+    distance ("symmetric"), or by the inner product of a query's real outputs with database codes of -1 and +1
+    ("asymmetric").
     """
 
     labels: Labels = "any"
@@ -51,16 +54,22 @@ class Convention:
     self_matches: SelfMatches = "kept"
     first: FirstHit = "kept"
     area: Area = "steps"
+    ranking: Ranking = "symmetric"
 
     def __post_init__(self) -> None:
         for name, allowed in ALLOWED.items():
             check_choice(name, getattr(self, name), allowed)
         if self.k is not None and self.k < 1:
             raise HashbenchError(f"k must be a whole number of at least 1, or all, got {self.k}")
-        if self.order == "random" and (self.first, self.area) != ("kept", "steps"):
-            what = "first=dropped" if self.first == "dropped" else "area=trapezoids"
+        if self.order == "random" and (rules := self.of_one_ranking):
             orders = ", ".join(get_args(TieOrder)[1:])
-            raise HashbenchError(f"{what} is a rule for one ranking: say which by order= one of {orders}")
+            raise HashbenchError(f"{rules[0]} is a rule for one ranking: say which by order= one of {orders}")
+
+    @property
+    def of_one_ranking(self) -> list[str]:
+        """Those of its rules that need one order inside ties, as name=value."""
+        values = ((name, getattr(self, name), default) for name, default in OF_ONE_RANKING.items())
+        return [f"{name}={value}" for name, value, default in values if value != default]
 
     @property
     def departures(self) -> dict[str, Any]:
@@ -81,7 +90,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "self_matches": get_args(SelfMatches),
     "first": get_args(FirstHit),
     "area": get_args(Area),
+    "ranking": get_args(Ranking),
 }
+OF_ONE_RANKING = {"first": "kept", "area": "steps", "ranking": "symmetric"}  # by their values without one
 
 
 def map_of(given: GivenCodes, convention: Convention) -> float:
@@ -90,17 +101,18 @@ def map_of(given: GivenCodes, convention: Convention) -> float:
 
 
 def maps_of(given: GivenCodes, conventions: Iterable[Convention]) -> dict[Convention, float]:
-    """The mAP of codes by each convention. Every query is ranked once for each rule of labels, order and self-matches.
+    """The mAP of codes by each convention. Every query is ranked once for each rule of labels, order, ranking and
+    self-matches.
 
-    Raises HashbenchError where self-matches are to be left out and the file has no row numbers.
+    Raises HashbenchError where the file lacks the row numbers or the outputs that a convention needs.
     """
-    ranked: dict[tuple[str, str, str], list[Convention]] = {}
+    ranked: dict[tuple[str, ...], list[Convention]] = {}
     found: dict[Convention, float] = {}
     for each in dict.fromkeys(conventions):
         if each.order == "random":
             found[each] = _expected(given, each)
         else:
-            ranked.setdefault((each.labels, each.self_matches, each.order), []).append(each)
+            ranked.setdefault((each.labels, each.self_matches, each.order, each.ranking), []).append(each)
     for group in ranked.values():
         found |= _ranked(_as_ruled(given, group[0]), group)
     return found
@@ -110,6 +122,8 @@ def _as_ruled(given: GivenCodes, convention: Convention) -> GivenCodes:
     """The codes with labels that meet where the rule calls two items relevant, and rows where self-matches go."""
     if convention.self_matches == "left_out" and given.query_rows is None:
         raise HashbenchError("self_matches=left_out needs the row numbers query_rows and db_rows in the file")
+    if convention.ranking == "asymmetric" and given.query_outputs is None:
+        raise HashbenchError("ranking=asymmetric needs the queries' real outputs, query_outputs, in the file")
     if convention.self_matches == "kept":
         given = replace(given, query_rows=None, database_rows=None)
     if convention.labels == "any":
@@ -134,7 +148,7 @@ def _ranked(given: GivenCodes, conventions: list[Convention]) -> dict[Convention
     ap = np.array(
         [
             [average_precisions(ranks - (first == "dropped"), cutoffs, area) for first, area in curves]
-            for ranks in ranks_of_relevant(given, conventions[0].order)
+            for ranks in ranks_of_relevant(given, conventions[0].order, conventions[0].ranking)
         ]
     )
     found = {}
@@ -150,11 +164,15 @@ def _cutoff(convention: Convention) -> int:
     return _NO_CUTOFF if convention.k is None else convention.k
 
 
-def ranks_of_relevant(given: GivenCodes, order: TieOrder) -> Iterator[Array]:
+def ranks_of_relevant(given: GivenCodes, order: TieOrder, ranking: Ranking) -> Iterator[Array]:
     """For each query the ranks, from 1 and ascending, of the relevant items in the ranking of an order but "random"."""
     query, database = _packed(given)
+    signs = 2.0 * unpack_codes(database.codes, given.n_bits) - 1 if ranking == "asymmetric" else None
     for position in range(len(query)):
-        distance = np.bitwise_count(database.codes ^ query.codes[position]).sum(axis=1, dtype=np.int32)
+        if signs is not None and given.query_outputs is not None:
+            distance = -(signs @ given.query_outputs[position].astype(np.float64))
+        else:
+            distance = np.bitwise_count(database.codes ^ query.codes[position]).sum(axis=1)
         relevant = (database.labels & query.labels[position]).any(axis=1)
         if given.query_rows is not None and given.database_rows is not None:
             others = given.database_rows != given.query_rows[position]
@@ -176,7 +194,7 @@ def _sorted(distance: Array, relevant: Array, order: TieOrder) -> Array:
         return np.argsort(distance.astype(np.float32))
     if order == "database":
         return np.argsort(distance, kind="stable")
-    return np.argsort(2 * distance + (relevant if order == "pessimistic" else ~relevant), kind="stable")
+    return np.lexsort((relevant if order == "pessimistic" else ~relevant, distance))
 
 
 def average_precisions(ranks: Array, cutoffs: Array, area: Area) -> Array:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.conventions import Convention, map_of
+from hashbench.evaluation.conventions import OF_ONE_RANKING, Convention, map_of
 from hashbench.evaluation.given import GivenCodes, GivenLabels, split_difference
 from hashbench.evaluation.packing import pack_codes
 
 _CONVENTION = tuple(each.name for each in fields(Convention))
 NOT_KNOWN = "not known"
-_OF_A_RANKING = ("first", "area")  # these need an order other than "random"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def _changes(a: Side, b: Side) -> Iterator[_Change]:
     assert a.codes is not None
     codes, convention = a.codes, Convention(**a.convention)
     wanted = {name: value for name, value in b.convention.items() if value != getattr(convention, name)}
-    last = _OF_A_RANKING if b.convention.get("order", "random") != "random" else ("order",)
+    # What needs one order comes after that order, and goes before it goes.
+    last = tuple(OF_ONE_RANKING) if b.convention.get("order", "random") != "random" else ("order",)
     for name in sorted(wanted, key=lambda name: (name in last, _CONVENTION.index(name))):
         before, convention = getattr(convention, name), replace(convention, **{name: wanted[name]})
         yield name, _shown(before), _shown(wanted[name]), codes, convention

@@ -14,6 +14,7 @@ from hashbench.evaluation.readers.files import read_file
 from hashbench.types import Array, Codes
 
 ROWS = ("query_rows", "db_rows")
+OUTPUTS = "query_outputs"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class GivenCodes(GivenLabels):
     """Codes (n_q, b) and (n_db, b) with their labels.
 
     `query_rows` (n_q,), `database_rows` (n_db,): row numbers of the data set, where the file has them.
+    `query_outputs` (n_q, b): real numbers of which the query codes are the signs, likewise.
     """
 
     query_codes: Array | Codes
     database_codes: Array | Codes
     query_rows: Array | None = None
     database_rows: Array | None = None
+    query_outputs: Array | None = None
 
     @property
     def n_bits(self) -> int:
@@ -49,11 +52,30 @@ class GivenCodes(GivenLabels):
 
 def read_given(path: Path) -> GivenCodes:
     """The codes and labels of a file. Raises HashbenchError, which names the file, where it does not hold them."""
+<<<<<<< HEAD
     items, arrays = read_items(str(path)), read_file(path)
     rows = [None if name not in arrays else np.asarray(arrays[name]) for name in ROWS]
     if (rows[0] is None) != (rows[1] is None):
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
     return GivenCodes(items.query_labels, items.database_labels, items.query_codes, items.database_codes, *rows)
+=======
+    arrays = read_arrays(path)
+    with np.load(path, allow_pickle=False) as archive:  # read_arrays has looked at it
+        query_rows, database_rows, outputs = (archive.get(name) for name in (*ROWS, OUTPUTS))
+    if (query_rows is None) != (database_rows is None):
+        raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
+    if outputs is not None and (outputs.dtype.kind != "f" or outputs.shape != arrays["query_codes"].shape):
+        raise HashbenchError(f"{path}: {OUTPUTS} must be a real number for each bit of the query codes")
+    return GivenCodes(
+        query_labels=arrays["query_labels"],
+        database_labels=arrays["db_labels"],
+        query_codes=arrays["query_codes"],
+        database_codes=arrays["db_codes"],
+        query_rows=query_rows,
+        database_rows=database_rows,
+        query_outputs=outputs,
+    )
+>>>>>>> explain
 
 
 def label_matrices(given: GivenLabels) -> tuple[Array, Array, list[str]]:

@@ -14,7 +14,6 @@ from hashbench.evaluation.explanation import Side
 from hashbench.evaluation.given import read_given
 from hashbench.evaluation.rules import check_choice
 
-RANKING = "symmetric: Hamming distances of binary codes"
 _RULES = {field.name: getattr(Convention(), field.name) for field in fields(Convention)}
 
 
@@ -60,7 +59,7 @@ def side_of_file(text: str) -> Side:
     codes = read_given(path)
     own = {"self_matches": "kept" if codes.query_rows is None else "left_out"}
     convention = {**_RULES, **own, **stated}
-    return Side(what, None, convention, codes, facts={"ranking": RANKING, "bits": str(codes.n_bits)})
+    return Side(what, None, convention, codes, facts={"bits": str(codes.n_bits)})
 
 
 def side_of_number(text: str) -> Side:
@@ -80,4 +79,4 @@ def _side_of_json(path: Path, stated: Mapping[str, Any]) -> Side:
         raise HashbenchError(f"{path} is missing: give codes, a .json of `hashbench evaluate`, or a run") from None
     except (ValueError, KeyError, TypeError):
         raise HashbenchError(f"{path} is not what `hashbench evaluate --json` prints") from None
-    return Side(str(path), number, {**_RULES, **convention}, facts={"ranking": RANKING, "bits": bits})
+    return Side(str(path), number, {**_RULES, **convention}, facts={"bits": bits})

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.conventions import ALLOWED, Convention, maps_of
+from hashbench.evaluation.conventions import ALLOWED, OF_ONE_RANKING, Convention, maps_of
 from hashbench.evaluation.given import GivenCodes, label_matrices
 
 _CUTOFFS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000)
@@ -73,12 +73,14 @@ def candidates(given: GivenCodes, stated: Mapping[str, Any]) -> list[Convention]
         choices["labels"] = ("any",)  # with one label an item, all three rules are the same
     if given.query_rows is None:
         choices["self_matches"] = ("kept",)
+    if given.query_outputs is None:
+        choices["ranking"] = ("symmetric",)
     choices |= {name: (value,) for name, value in stated.items()}
     names = [field.name for field in fields(Convention)]
     each = (dict(zip(names, values, strict=True)) for values in product(*(choices[name] for name in names)))
     found = [Convention(**values) for values in each if _is_one(values)]
     if not found:
-        raise HashbenchError("no convention is as stated: first=dropped and area=trapezoids need an order but random")
+        raise HashbenchError("no convention is as stated: first, area and ranking go with one order, not with random")
     return found
 
 
@@ -88,7 +90,7 @@ def _cutoffs(n_database: int) -> tuple[int | None, ...]:
 
 def _is_one(values: Mapping[str, Any]) -> bool:
     """Whether the values make a convention: without a ranking there is no first of it, and no curve."""
-    return values["order"] != "random" or (values["first"], values["area"]) == ("kept", "steps")
+    return values["order"] != "random" or all(values[name] == value for name, value in OF_ONE_RANKING.items())
 
 
 def _is_redundant(convention: Convention, values: Mapping[Convention, float], stated: Mapping[str, Any]) -> bool:
