@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_params(tmp_path, params)
     for name in ("baselines", "src"):
         (tmp_path / name).symlink_to(ROOT / name)
-    write_features(tmp_path)
+    write_features(tmp_path, *made_up())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HASHBENCH_PARAMS", "params.yaml")
     forget()
@@ -49,22 +50,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget()
 
 
-def write_features(folder: Path, poison: Callable[[Array, Array], Array] = lambda rows, query: rows) -> None:
-    """Split and features of the project; `poison(labels, query)` may change labels before they are written."""
+def made_up() -> tuple[Split, Array]:
+    """The split of the project, and features of all its rows."""
     rng = np.random.default_rng(0)
     groups, rows = rng.integers(5, size=N), rng.permutation(N)
     pooled = (rng.normal(size=(5, WIDTH)) * 0.7)[groups] + rng.normal(size=(N, WIDTH))
     query, database = rows[:N_QUERY], rows[N_QUERY:]
-    train = database[:N_TRAIN]
-    views = np.concatenate([pooled[train] + rng.normal(size=(N_TRAIN, WIDTH)) * 0.1 for _ in range(2)])
-    labels = poison(np.eye(5, dtype=bool)[groups], query)
-    layout = Layout("quick", root=folder)
-    write_split(layout.split("digits"), Split("test", query, database, train, labels))
+    return Split("test", query, database, database[:N_TRAIN], np.eye(5, dtype=bool)[groups]), pooled
+
+
+def write_features(folder: Path, split: Split, pooled: Array) -> None:
+    """Write a split, features and two views of its train rows."""
+    layout, rng = Layout("quick", root=folder), np.random.default_rng(1)
+    write_split(layout.split("digits"), split)
+    train = pooled[split.train]
+    views = np.concatenate([train + rng.normal(size=train.shape) * 0.1 for _ in range(2)])
     target = layout.features("digits", "vit_micro")
-    for name, array in {"pooled": pooled, "views": views}.items():
+    for number, (name, array) in enumerate({"pooled": pooled, "views": views}.items()):
         blocks = [{name: array.astype(np.float32)}]
-        write_blocks(target, {name: (WIDTH,)}, len(array), {}, lambda start, blocks=blocks: iter(blocks))  # type: ignore[misc]
+        write_blocks(
+            target, {name: (WIDTH,)}, len(array), {"of": float(np.nansum(array)) + number}, partial(_once, blocks)
+        )
     write_record(layout, "digits", "vit_micro", {"pooled": {}, "views": {}})
+
+
+def _once(blocks: list[dict[str, Array]], start: int) -> Iterator[dict[str, Array]]:
+    assert start == 0, "nothing of other features is kept"
+    return iter(blocks)
 
 
 def forget() -> None:
