@@ -16,6 +16,7 @@ COMMANDS = (
     "splits",
     "fit",
     "validate",
+    "search",
     "evaluate",
     "show",
     "table",
