@@ -181,6 +181,20 @@ def ablations(session: nox.Session) -> None:
 
 
 @nox.session
+def search(session: nox.Session) -> None:
+    """Search the hyperparameters of a profile's methods on its train rows: `nox -s search -- --profile cifar10-jpeg`.
+
+    Takes hours; one that was ended goes on. What it chose stands in results/<profile>/search/choices.csv.
+    """
+    arguments = list(session.posargs)
+    profile = taken(arguments, "--profile", "quick")
+    sync(session, "--extra", "search")
+    run(session, "hashbench", "check", profile, "--search")
+    run(session, "dvc", "--wait-for-lock", "repro", f"{pipeline_of(profile)}:features")
+    run(session, "dvc", "--wait-for-lock", "repro", *arguments, f"pipelines/search-{profile}/dvc.yaml")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed as ratios against named alternatives in the same run; writes results/bench/."""
     sync(session, "--group", "bench")

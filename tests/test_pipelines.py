@@ -25,19 +25,20 @@ from helpers import (
 
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_records
-from hashbench.execution.pipelines import ablations_of, pipeline_of
+from hashbench.execution.pipelines import ablations_of, pipeline_of, search_of
 
 PARAMS = read_params(ROOT)
 
 
 @pytest.mark.parametrize("profile", PARAMS["profiles"])
 @pytest.mark.parametrize(
-    ("pipeline", "shared"), [(pipeline_of, "dvc.yaml"), (ablations_of, "pipelines/ablations.yaml")]
+    ("pipeline", "shared"),
+    [(pipeline_of, "dvc.yaml"), (ablations_of, "pipelines/ablations.yaml"), (search_of, "pipelines/search.yaml")],
 )
 def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[str], Path], shared: str) -> None:
     path = ROOT / pipeline(profile)
-    if pipeline is ablations_of and not path.exists():
-        pytest.skip("this profile has no ablations")
+    if pipeline is not pipeline_of and not path.exists():
+        pytest.skip("this profile has no such pipeline")
     assert path.resolve() == ROOT / shared
     assert (path.parent / "params.yaml").resolve() == ROOT / "params.yaml"
     said = yaml.safe_load((path.parent / "profile.yaml").read_text())
@@ -46,7 +47,8 @@ def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[s
 
 
 def test_every_pipeline_is_of_a_profile() -> None:
-    known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in (pipeline_of, ablations_of)}
+    pipelines = (pipeline_of, ablations_of, search_of)
+    known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in pipelines}
     found = {path.parent.relative_to(ROOT) for path in (ROOT / "pipelines").glob("*/dvc.yaml")}
     assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg-ablations")} <= found <= known
 
@@ -55,7 +57,7 @@ def stages_of(path: Path) -> dict[str, Any]:
     return {name: stage.get("do", stage) for name, stage in yaml.safe_load(path.read_text())["stages"].items()}
 
 
-@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml"])
+@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml", "pipelines/search.yaml"])
 def test_what_a_killed_run_finished_is_kept(path: str) -> None:
     """DVC removes an output before its stage runs, unless it is told to let it be."""
     for name, stage in stages_of(ROOT / path).items():
@@ -64,7 +66,7 @@ def test_what_a_killed_run_finished_is_kept(path: str) -> None:
             assert how["persist"] is True, f"{name}: {place}"
 
 
-@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml"])
+@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml", "pipelines/search.yaml"])
 def test_dvc_caches_what_is_not_in_git_and_nothing_else(path: str) -> None:
     for name, stage in stages_of(ROOT / path).items():
         for out in [*stage.get("outs", []), *stage.get("metrics", [])]:

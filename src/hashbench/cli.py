@@ -17,6 +17,7 @@ COMMANDS = (
     "splits",
     "fit",
     "validate",
+    "search",
     "evaluate",
     "compare",
     "explain",

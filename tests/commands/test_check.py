@@ -43,8 +43,8 @@ def online(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return answer
 
 
-def check(profile: str, ablations: bool = False) -> None:
-    run(argparse.Namespace(profile=profile, ablations=ablations))
+def check(profile: str, ablations: bool = False, search: bool = False) -> None:
+    run(argparse.Namespace(profile=profile, ablations=ablations, search=search))
 
 
 def lacking(profile: str) -> list[str]:

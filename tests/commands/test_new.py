@@ -57,7 +57,11 @@ def test_a_new_profile_leaves_all_other_lines_as_they_are(clone: Path, capsys: p
 
 def test_the_pipelines_are_links_and_a_file_of_two_lines(clone: Path) -> None:
     new_profile("mine")
-    for folder, shared in (("mine", "dvc.yaml"), ("mine-ablations", "pipelines/ablations.yaml")):
+    pipelines = {"mine": "dvc.yaml"} | {
+        "mine-ablations": "pipelines/ablations.yaml",
+        "search-mine": "pipelines/search.yaml",
+    }
+    for folder, shared in pipelines.items():
         made, like = Path("pipelines", folder), Path("pipelines", folder.replace("mine", "cifar10-jpeg"))
         assert {path.name: path.is_symlink() for path in made.iterdir()} == {
             path.name: path.is_symlink() for path in like.iterdir() if path.name not in ("dvc.lock", ".dvcignore")

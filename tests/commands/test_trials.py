@@ -19,11 +19,9 @@ from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.split import write_split
 from hashbench.cli import main
 from hashbench.commands.trials import settings_of
-from hashbench.commands.validate import validation_part
 from hashbench.errors import HashbenchError
 from hashbench.execution import processes
-from hashbench.seeding import numpy_generator
-from hashbench.types import Split, TrainView
+from hashbench.types import Split
 
 ROOT = Path(__file__).resolve().parents[2]
 N, N_QUERY, N_TRAIN, WIDTH = 260, 60, 100, 12
@@ -268,27 +266,6 @@ def test_validate_sweeps_over_settings(command: Command) -> None:
     ]
     assert "setting" in out
     assert len({row[-3] for row in rows_of(out, "digits")}) > 1
-
-
-def test_validate_looks_at_train_rows_alone() -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.permutation(300)
-    labels = np.eye(3, dtype=np.bool_)[rng.integers(3, size=300)]
-    pooled, views = rng.normal(size=(100, 4)), rng.normal(size=(2, 100, 4))
-
-    class All:
-        split = Split("all", rows[:100], rows[100:], rows[100:200], labels)
-        train = TrainView(rows[100:200], pooled=pooled, views=views)
-
-    split, train = validation_part(All(), seed=3)  # type: ignore[arg-type]
-    assert len(split.query) == 10
-    assert set(split.query) | set(split.database) == set(All.split.train)
-    assert not set(split.query) & set(split.database)
-    assert np.array_equal(train.rows, split.database)
-    kept = np.flatnonzero(np.isin(All.train.rows, split.database))
-    assert np.array_equal(train.pooled, pooled[kept])
-    assert np.array_equal(train.views, views[:, kept])
-    assert sorted(numpy_generator(3).permutation(100)[10:]) == kept.tolist()
 
 
 def test_settings_are_read_as_values() -> None:

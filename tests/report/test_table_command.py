@@ -22,10 +22,6 @@ def parse():
 def bundle(make_bundle, monkeypatch):
     """What the command finds: four methods on two data sets."""
     found = make_bundle(4)
-<<<<<<< HEAD
-    monkeypatch.setattr("hashbench.artefacts.manifest.read_manifest", lambda layout: argparse.Namespace(datasets={}))
-=======
->>>>>>> explain
     monkeypatch.setattr("hashbench.reporting.tables_bundle_of", lambda *given: found)
     return found
 

@@ -1,13 +1,13 @@
 """`hashbench validate METHOD`: try hyperparameters on the train rows alone, several values of one in turn.
 
 One train row in ten is held out as a query and searched for among the other nine, on which the method was fitted. The
-queries and the database of the benchmark are never looked at, so what is chosen this way is chosen fairly.
+queries and the database of the benchmark are never looked at, so what is chosen this way is chosen fairly. A trial of
+`hashbench search` is such a fit: `--set` with its setting gives its number.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,8 @@ from hashbench.commands.trials import add_trial_arguments, fitter_for, settings_
 if TYPE_CHECKING:
     from hashbench.cells import Cell
     from hashbench.fitter import Fitter
-    from hashbench.fitting import Features
-    from hashbench.types import Array, ItemView, Split, TrainView
 
 HELP = "try hyperparameters of a method on held-out train rows, never on query rows; a repeated --set is a sweep"
-HELD_OUT = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,62 +60,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, float]:
     """The mAP@k of held-out train rows, its k, at most a twentieth of the rows searched, and the seconds of the fit."""
-    from hashbench.evaluation import evaluate
     from hashbench.execution.sessions import session_of
     from hashbench.fitting import fit_cells
+    from hashbench.search.hold_outs import cut_off, hold_out, validation_map
     from hashbench.seeding import run_seed
 
     method, base_seed = fitter.new_method(), fitter.params.base_seed
     features = fitter.features(cell.dataset, cell.backbone)
-    split, train = validation_part(features, run_seed(base_seed, "validation", cell.dataset))
+    held = hold_out(features, run_seed(base_seed, "validation", cell.dataset), 0)
     session = session_of(fitter.params, cell.name, None, lambda: False)
-    (fitted,) = fit_cells(
-        [method], HeldOut(split, train, features), [cell.bits], [cell.derived_seed(base_seed)], session
-    )
-    k = min(k or len(split.database), len(split.database) // 20)
-    labels = split.labels[split.query], split.labels[split.database]
-    found = evaluate(fitted.codes["query"], fitted.codes["database"], *labels, k=k)
-    return found.map, k, fitted.fit_seconds
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Features of train rows alone: what a method is fitted on, and the split by which it is judged."""
-
-    split: Split
-    train: TrainView
-    all: Features
-
-    def items(self, rows: Array) -> ItemView:
-        """The features of some rows of the data set."""
-        return self.all.items(rows)
-
-
-def validation_part(features: Features, seed: int) -> tuple[Split, TrainView]:
-    """A split of the train rows alone, held-out ones as queries, and the view of the others to fit on."""
-    import numpy as np
-
-    from hashbench.seeding import numpy_generator
-    from hashbench.types import Split
-
-    train, n = features.train, len(features.train)
-    order = numpy_generator(seed).permutation(n)
-    held, kept = order[: n // HELD_OUT], np.sort(order[n // HELD_OUT :])
-
-    def of(array: Array | None) -> Array | None:
-        return None if array is None else array[kept]
-
-    def of_views(array: Array | None) -> Array | None:
-        return None if array is None else array[:, kept]
-
-    part = replace(
-        train,
-        rows=train.rows[kept],
-        pooled=of(train.pooled),
-        token_mean=of(train.token_mean),
-        images=of(train.images),
-        views=of_views(train.views),
-        view_tokens=of_views(train.view_tokens),
-    )
-    rows = train.rows
-    return Split("validation", rows[held], rows[kept], rows[kept], features.split.labels), part
+    (fitted,) = fit_cells([method], held, [cell.bits], [cell.derived_seed(base_seed)], session)
+    k = cut_off(k, len(held.split.database))
+    return validation_map(fitted.codes["query"], fitted.codes["database"], held.split, k), k, fitted.fit_seconds

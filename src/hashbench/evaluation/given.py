@@ -52,30 +52,24 @@ class GivenCodes(GivenLabels):
 
 def read_given(path: Path) -> GivenCodes:
     """The codes and labels of a file. Raises HashbenchError, which names the file, where it does not hold them."""
-<<<<<<< HEAD
     items, arrays = read_items(str(path)), read_file(path)
-    rows = [None if name not in arrays else np.asarray(arrays[name]) for name in ROWS]
-    if (rows[0] is None) != (rows[1] is None):
-        raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
-    return GivenCodes(items.query_labels, items.database_labels, items.query_codes, items.database_codes, *rows)
-=======
-    arrays = read_arrays(path)
-    with np.load(path, allow_pickle=False) as archive:  # read_arrays has looked at it
-        query_rows, database_rows, outputs = (archive.get(name) for name in (*ROWS, OUTPUTS))
+    query_rows, database_rows, outputs = (
+        None if name not in arrays else np.asarray(arrays[name]) for name in (*ROWS, OUTPUTS)
+    )
     if (query_rows is None) != (database_rows is None):
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
-    if outputs is not None and (outputs.dtype.kind != "f" or outputs.shape != arrays["query_codes"].shape):
+    shape = (len(items.query_codes), items.query_codes.n_bits)
+    if outputs is not None and (outputs.dtype.kind != "f" or outputs.shape != shape):
         raise HashbenchError(f"{path}: {OUTPUTS} must be a real number for each bit of the query codes")
     return GivenCodes(
-        query_labels=arrays["query_labels"],
-        database_labels=arrays["db_labels"],
-        query_codes=arrays["query_codes"],
-        database_codes=arrays["db_codes"],
+        query_labels=items.query_labels,
+        database_labels=items.database_labels,
+        query_codes=items.query_codes,
+        database_codes=items.database_codes,
         query_rows=query_rows,
         database_rows=database_rows,
         query_outputs=outputs,
     )
->>>>>>> explain
 
 
 def label_matrices(given: GivenLabels) -> tuple[Array, Array, list[str]]:

@@ -13,6 +13,7 @@ from hashbench.errors import HashbenchError
 ROOT_PROFILE = "quick"  # whose pipeline is the one at the root, so that a bare `dvc repro` makes it
 PIPELINE = Path("dvc.yaml")
 ABLATIONS = Path("pipelines/ablations.yaml")
+SEARCH = Path("pipelines/search.yaml")
 
 
 def pipeline_of(profile: str) -> Path:
@@ -25,6 +26,11 @@ def ablations_of(profile: str) -> Path:
     return Path("pipelines", f"{profile}-ablations", "dvc.yaml")
 
 
+def search_of(profile: str) -> Path:
+    """The pipeline file of a profile's hyperparameter search."""
+    return Path("pipelines", f"search-{profile}", "dvc.yaml")
+
+
 def open_pipeline(pipeline: Path) -> None:
     """Show DVC a pipeline below pipelines/, from now on and in this clone alone."""
     if pipeline != PIPELINE and pipeline.is_file():
@@ -32,11 +38,12 @@ def open_pipeline(pipeline: Path) -> None:
 
 
 def create_pipelines(profile: str) -> list[Path]:
-    """Make the folders of a profile's pipelines, of its methods and of its ablations; return them.
+    """Make the folders of a profile's pipelines, of its methods, its ablations and its search; return them.
 
     Raises HashbenchError where one of them exists, or where the project's own pipelines are not here.
     """
-    folders = {pipeline_of(profile).parent: PIPELINE, ablations_of(profile).parent: ABLATIONS}
+    pipelines = {pipeline_of(profile): PIPELINE, ablations_of(profile): ABLATIONS, search_of(profile): SEARCH}
+    folders = {path.parent: shared for path, shared in pipelines.items()}
     for folder, shared in folders.items():
         if folder.exists():
             raise HashbenchError(f"{folder} exists already; remove it, or choose another name")

@@ -78,13 +78,7 @@ def csv_text(lines: Iterable[Sequence[object]]) -> str:
 def read_fits(path: Path) -> list[Fit]:
     """The table of a CSV file. Raises HashbenchError where it is missing or no such table."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        return [
-            Fit.model_validate(
-                {**row, "hyperparameters": json.loads(row["hyperparameters"]), "map": row["map"] or None}
-            )
-            for row in rows
-        ]
+        return [_fit_of(row) for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))]
     except FileNotFoundError:
         raise HashbenchError(f"{path} is missing; `nox -s search` makes it") from None
     except (ValidationError, ValueError, KeyError, TypeError) as error:

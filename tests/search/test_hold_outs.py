@@ -1,0 +1,84 @@
+"""Hold-outs: tenths of the train rows, of which no two share a row, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashbench.search.hold_outs import cut_off, hold_out, validation_map
+from hashbench.seeding import numpy_generator
+from hashbench.types import Array, Codes, ItemView, Split, TrainView
+
+
+@dataclass(frozen=True)
+class All:
+    """Features of 300 rows: 100 queries, 100 train rows, 100 others of the database."""
+
+    split: Split
+    train: TrainView
+
+    def items(self, rows: Array) -> ItemView:
+        return ItemView(rows)
+
+
+@pytest.fixture(scope="module")
+def features() -> All:
+    rng = np.random.default_rng(0)
+    rows, groups = rng.permutation(300), rng.integers(3, size=300)
+    split = Split("all", rows[:100], rows[100:], rows[100:200], np.eye(3, dtype=np.bool_)[groups])
+    pooled, views = rng.normal(size=(100, 4)), rng.normal(size=(2, 100, 4))
+    return All(split, TrainView(split.train, pooled=pooled, views=views))
+
+
+def test_a_hold_out_is_of_train_rows_alone(features: All) -> None:
+    held = hold_out(features, 3, 0)
+    assert len(held.split.query) == 10
+    assert set(held.split.query) | set(held.split.database) == set(features.split.train)
+    assert not set(held.split.query) & set(held.split.database)
+    assert np.array_equal(held.train.rows, held.split.database)
+    kept = np.flatnonzero(np.isin(features.train.rows, held.split.database))
+    assert features.train.pooled is not None
+    assert features.train.views is not None
+    assert np.array_equal(held.train.pooled, features.train.pooled[kept])  # type: ignore[arg-type]
+    assert np.array_equal(held.train.views, features.train.views[:, kept])  # type: ignore[arg-type]
+    assert sorted(numpy_generator(3).permutation(100)[10:]) == kept.tolist()
+
+
+def test_labels_of_other_rows_are_blanked_out(features: All) -> None:
+    labels = hold_out(features, 3, 0).split.labels
+    train = features.split.train
+    assert np.array_equal(labels[train], features.split.labels[train])
+    assert labels.sum() == len(train)
+
+
+def test_ten_hold_outs_share_no_row_and_hold_them_all(features: All) -> None:
+    held = np.concatenate([hold_out(features, 5, number).split.query for number in range(10)])
+    assert sorted(held) == sorted(features.split.train)
+
+
+@given(st.integers(1, 10**6) | st.none(), st.integers(1, 10**6))
+def test_the_cut_off_is_at_most_a_twentieth(k: int | None, n: int) -> None:
+    found = cut_off(k, n)
+    assert 1 <= found <= max(1, n // 20)
+    assert found in (k, 1, n // 20)
+
+
+def test_validation_map_is_that_of_a_loop(features: All) -> None:
+    held = hold_out(features, 3, 2)
+    rng = np.random.default_rng(0)
+    # Codes that are all at different distances from the one query, so that the ranking has no ties.
+    database = np.tril(np.ones((90, 90), dtype=np.bool_))[rng.permutation(90)]
+    query = np.zeros((10, 90), dtype=np.bool_)
+    order = database.sum(axis=1).argsort()
+    labels = held.split.labels
+    aps = []
+    for row in held.split.query:
+        relevant = (labels[held.split.database[order]] & labels[row]).any(axis=1)[:4]
+        precision = np.cumsum(relevant) / np.arange(1, 5)
+        aps.append((precision * relevant).sum() / max(relevant.sum(), 1))
+    found = validation_map(Codes.pack(query), Codes.pack(database), held.split, 4)
+    assert found == pytest.approx(np.mean(aps), abs=1e-12)

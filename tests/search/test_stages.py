@@ -1,0 +1,78 @@
+"""The stages `search` and `search_report`: from the params that the stage `params` wrote to the committed results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.params import write_params
+from hashbench.config.params import load_params
+from hashbench.errors import HashbenchError
+from hashbench.search.trials import best_first, by_method, mean_map, of_trial, read_fits
+from hashbench.stages import search, search_report
+from hashbench.stages.params import params_of_stages
+
+SEARCHED = ("contrastive", "deepbit", "dsh")
+
+
+@pytest.fixture
+def results(project: Path, in_this_process: Callable[..., None]) -> Path:
+    in_this_process()
+    write_params(Layout("quick").params, params_of_stages(load_params(), "quick"))
+    for method in (*SEARCHED, "lsh"):
+        search.main("quick", method)
+    search_report.main("quick")
+    return project / "results" / "quick" / "search"
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open()))
+
+
+def test_the_results_are_one_table_what_was_chosen_and_what_counts(results: Path) -> None:
+    files = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
+    pictures = {f"best_so_far.{ending}" for ending in ("csv", "pdf", "png", "svg")}
+    seconds = {f"cost/{method}.csv" for method in SEARCHED}
+    assert files == {"trials.csv", "choices.csv", "importance.csv", *pictures, *seconds}
+    fits = by_method(read_fits(results / "trials.csv"))
+    assert tuple(fits) == SEARCHED, "a method without anything to search has no line"
+    assert {len(of_trial(of_one, 1)) for of_one in fits.values()} == {6}
+    for line in lines_of(results / "choices.csv"):
+        of_method = fits[line["method"]]
+        best = best_first(of_method, 2)[0]
+        second = of_trial(of_method, 2)
+        assert int(line["trial"]) == best
+        assert json.loads(line["hyperparameters"]) == second[best][0].hyperparameters
+        assert float(line["searched"]) == mean_map(second[best]) >= float(line["present"])
+        assert float(line["official"]) == mean_map(second[1])
+    assert {line["method"] for line in lines_of(results / "importance.csv")} == set(SEARCHED)
+    for method in SEARCHED:
+        assert all(float(line["seconds"]) > 0 for line in lines_of(results / "cost" / f"{method}.csv"))
+    for line in lines_of(results / "best_so_far.csv"):
+        earlier = [fit.map for fit in fits[line["method"]] if fit.round == 1 and fit.trial <= int(line["trial"])]
+        assert float(line["best"]) == max(value for value in earlier if value is not None)
+
+
+def test_the_results_are_content_but_for_the_seconds(results: Path) -> None:
+    before = {path: path.read_bytes() for path in results.glob("*.*")}
+    for method in SEARCHED:
+        Layout("quick").study(method).unlink()
+        search.main("quick", method)
+    search_report.main("quick")
+    assert {path: path.read_bytes() for path in results.glob("*.*")} == before
+
+
+def test_a_method_with_another_budget_is_refused(results: Path) -> None:
+    params = load_params()
+    smaller = params.search.model_copy(update={"trials": 4})
+    write_params(Layout("quick").params, params_of_stages(params.model_copy(update={"search": smaller}), "quick"))
+    search.main("quick", "dsh")
+    with pytest.raises(
+        HashbenchError, match=r"^contrastive had 6 trials, the budget is 4; run the search of this method"
+    ):
+        search_report.main("quick")
