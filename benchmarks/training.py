@@ -36,8 +36,9 @@ from hashbench.artefacts.layout import Layout
 from hashbench.config.params import load_params
 from hashbench.config.selection import fit_params
 from hashbench.evaluation.summary import EvaluationRules, evaluate_codes
-from hashbench.features.backbones import Backbone, new_network, prepare_view
-from hashbench.features.specs import BackboneSpec
+from hashbench.features.backbones import new_network, prepare, prepare_view
+from hashbench.features.finetune import TrainedCopy
+from hashbench.features.specs import BackboneSpec, BackboneTraining
 from hashbench.fitter import Fitter
 from hashbench.learning.binarize import straight_through_sign
 from hashbench.learning.networks import fit_side_by_side
@@ -81,16 +82,23 @@ def backbone_spec(device: str) -> BackboneSpec:
 class FreshBackbone:
     """A `TrainableBackbone` with random weights."""
 
+    learning_rate = HEAD["learning_rate"]
+
     def __init__(self, device: str) -> None:
         self.spec, self.device = backbone_spec(device), device
 
-    def build(self) -> Backbone:
+    def build(self) -> TrainedCopy:
         """See `TrainableBackbone`."""
-        return Backbone(new_network(self.spec), self.spec).to(self.device).requires_grad_(True)
+        training = BackboneTraining(learning_rate=self.learning_rate, batch_norm="training")
+        return TrainedCopy(new_network(self.spec), self.spec, training).to(self.device)
 
     def augment(self, images: Any, rows: Any, view: int) -> Tensor:
         """See `TrainableBackbone`."""
         return prepare_view(images, rows, view, self.spec, RECIPE, 0, self.device)
+
+    def prepare(self, images: Any) -> Tensor:
+        """See `TrainableBackbone`."""
+        return prepare(images, self.spec, self.device)
 
 
 def pictures(n: int) -> np.ndarray:
@@ -107,7 +115,17 @@ def hashbench_steps(device: str, n_steps: int, precision: str) -> Callable[[], o
         np.arange(len(images)), token_mean=np.zeros((len(images), width), np.float32), images=images, backbone=backbone
     )
     method = WCH(
-        backbone="finetune", attention=True, weights=True, weight_temperature=0.2, batch_size=BATCH, epochs=1, **HEAD
+        attention=True,
+        weights="column",
+        weight_temperature=0.2,
+        balance=1.0,
+        quantisation=1.0,
+        standardise=False,
+        initialisation="default",
+        batch_size=BATCH,
+        last_batch="kept",
+        epochs=1,
+        **HEAD,
     )
 
     def run() -> None:
@@ -128,9 +146,11 @@ def plain_weights(tokens1: Tensor, tokens2: Tensor) -> tuple[Tensor, Tensor, Ten
     return attended1, attended2, shares / shares.diagonal()
 
 
-def plain_loss(network: nn.Module, head: nn.Module, view1: Tensor, view2: Tensor, temperature: float) -> Tensor:
-    """The published loss of two views."""
-    attended1, attended2, weights = plain_weights(network(view1), network(view2))
+def plain_loss(
+    tokens_of: Callable[[Tensor], Tensor], head: nn.Module, view1: Tensor, view2: Tensor, temperature: float
+) -> Tensor:
+    """The published loss of two views, of which `tokens_of` gives the patch tokens."""
+    attended1, attended2, weights = plain_weights(tokens_of(view1), tokens_of(view2))
     codes1, codes2 = (straight_through_sign(head(tokens.mean(dim=1))) for tokens in (attended1, attended2))
     logits = codes1 @ codes2.T / (codes1.shape[1] * temperature)
     contrast = F.cross_entropy(logits, weights)
@@ -178,9 +198,12 @@ def plain_steps(device: str, n_steps: int) -> Callable[[], object]:
         PilViews(pictures(BATCH * n_steps), backbone.spec.size), BATCH, num_workers=workers, persistent_workers=True
     )
 
+    def tokens_of(view: Tensor) -> Tensor:
+        return network(view).tokens
+
     def run() -> None:
         for view1, view2 in loader:
-            loss = plain_loss(network, head, view1.to(device), view2.to(device), 0.3)
+            loss = plain_loss(tokens_of, head, view1.to(device), view2.to(device), 0.3)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -237,9 +260,16 @@ def measure_nsh(device: str) -> dict[str, Any]:
     method = NSH(
         sorter="softsort",
         sorter_temperature=3.0,
+        sorter_unit="step",
+        sorted_codes="binary",
+        own_view="anywhere",
+        directions="one",
         m=2,
         latent=1024,
+        batch_norm=False,
+        standardise=True,
         quantisation=0.0,
+        balance=0.0,
         batch_size=batch,
         epochs=1,
         **{**HEAD, "learning_rate": 1e-3},
@@ -268,7 +298,8 @@ def measure_side_by_side(device: str) -> dict[str, Any]:
     control = load_method("baselines/contrastive.py")
 
     def methods() -> list[Any]:
-        return [control(temperature=0.5, hidden=1024, learning_rate=1e-3, batch_size=64, epochs=1) for _ in cells]
+        settings = {"negatives": "both_views", "temperature": 0.5, "hidden": 1024, "learning_rate": 1e-3}
+        return [control(**settings, batch_size=64, epochs=1) for _ in cells]
 
     def one_by_one() -> None:
         for method, (bits, seed) in zip(methods(), cells, strict=True):
@@ -288,7 +319,7 @@ def measure_precision(method: str) -> dict[str, float]:
         fitter = Fitter("quick", fit_params(params, "quick", method).model_copy(update={"precision": precision}))
         for cell in fitter.params.cells():
             (fitted,) = fitter.fitted((cell,))
-            split = fitter.features(cell.dataset, cell.backbone, fitted.method.needs).split
+            split = fitter.features(cell.dataset, cell.backbone).split
             k, denominator, empty = (
                 params.datasets[cell.dataset].k,
                 params.evaluation.denominator,

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hashbench.learning.binarize import straight_through_sign
+from hashbench.learning.contrast import one_sided_contrast
 from hashbench.learning.losses import nt_xent, pairwise_cosine_error
+from hashbench.methods.wch import weighted_contrastive_loss
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -42,6 +44,21 @@ def test_nt_xent_equals_the_reference_vectors(shared: Path) -> None:
     golden = {name: torch.from_numpy(value).double() for name, value in np.load(shared / "golden/cibhash.npz").items()}
     codes1, codes2 = (straight_through_sign(torch.sigmoid(golden[name]) - 0.5) for name in ("logits1", "logits2"))
     torch.testing.assert_close(nt_xent(codes1, codes2, 0.3), golden["contrastive"], rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("n", "bits", "temperature"), [(1, 4, 0.3), (2, 8, 0.5), (7, 16, 0.1)])
+def test_one_sided_contrast_by_loops(n: int, bits: int, temperature: float) -> None:
+    codes1, codes2, total = normal(n, bits), normal(n, bits, seed=1), 0.0
+    for anchor in range(n):
+        shares = [math.exp(cosine(codes1[anchor], other) / temperature) for other in codes2]
+        total -= math.log(shares[anchor] / sum(shares))
+    assert float(one_sided_contrast(codes1, codes2, temperature)) == pytest.approx(total / n, rel=1e-12, abs=1e-12)
+
+
+def test_one_sided_contrast_is_that_of_wch_without_its_weights() -> None:
+    codes1, codes2 = torch.sign(normal(5, 8)), torch.sign(normal(5, 8, seed=1))
+    expected = weighted_contrastive_loss(codes1, codes2, torch.eye(5).double(), 0.3, balance=0, quantisation=0)
+    torch.testing.assert_close(one_sided_contrast(codes1, codes2, 0.3), expected)
 
 
 @pytest.mark.parametrize("n", [2, 5, 7, 8])

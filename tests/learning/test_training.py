@@ -55,6 +55,27 @@ def test_an_epoch_sees_whole_batches_without_repeats(n_items, batch_size, sizes)
         assert set(seen) <= set(range(n_items))
 
 
+@pytest.mark.parametrize(
+    ("n_items", "batch_size", "sizes"), [(10, 5, [5, 5]), (11, 5, [5, 5, 1]), (9, 5, [5, 4]), (3, 5, [3])]
+)
+def test_an_epoch_sees_every_item_once_where_the_last_batch_is_kept(n_items, batch_size, sizes):
+    batches, log, _ = _run(n_items, batch_size, 3, keeps_last_batch=True)
+    assert [len(batch) for batch in batches] == sizes * 3
+    assert Recipe("sgd", 0.1, batch_size, 3, keeps_last_batch=True).batches(n_items) == len(sizes)
+    assert len(log.curves["square"]) == 3
+    for epoch in range(3):
+        seen = itertools.chain(*batches[epoch * len(sizes) : (epoch + 1) * len(sizes)])
+        assert sorted(seen) == list(range(n_items))
+
+
+def test_a_kept_last_batch_counts_as_one_of_the_batches():
+    def terms(weight, batch):
+        return {"rows": torch.tensor(float(len(batch))) + 0 * weight}
+
+    assert _run(5, 2, 1, terms=terms, keeps_last_batch=True)[1].curves == {"rows": [pytest.approx(5 / 3)]}
+    assert _run(5, 2, 1, terms=terms)[1].curves == {"rows": [2.0]}
+
+
 def test_every_epoch_has_its_own_order_and_the_seed_decides_it():
     first, again, other = (_run(20, 20, 2, seed=seed)[0] for seed in (1, 1, 2))
     assert first == again != other

@@ -1,4 +1,4 @@
-"""Stored views of the train rows, and which of them a step draws."""
+"""What a step draws of the train rows: stored views of them, or fresh pictures where the backbone is trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hashbench.errors import HashbenchError
-from hashbench.learning.views import StoredViews, draw_view_pairs, train_rows
+from hashbench.learning.views import FreshViews, Pictures, StoredViews, draw_view_pairs, images_of, train_rows
 from hashbench.seeding import torch_generator
 from hashbench.types import TrainView
 
@@ -56,3 +56,34 @@ def test_train_rows_are_a_copy():
     pooled = np.ones((4, 2), dtype=np.float32)
     train_rows(TrainView(np.arange(4), pooled=pooled), "pooled", "cpu").zero_()
     assert (pooled == 1).all()
+
+
+def test_stored_views_are_of_the_pooled_features_unless_it_is_said(transformer):
+    frozen, batch = transformer.frozen, torch.tensor([4, 0, 2])
+    pooled, tokens = images_of(frozen, "cpu"), images_of(frozen, "cpu", "view_tokens")
+    assert isinstance(pooled, StoredViews)
+    assert pooled.one(batch, torch_generator(3)).shape == (3, 32)
+    assert tokens.one(batch, torch_generator(3)).shape == (3, 4, 32)
+    for images in (pooled, tokens):
+        assert np.array_equal(images.plain(batch).numpy(), frozen.pooled[[4, 0, 2]])
+
+
+def test_a_backbone_in_training_gets_pictures_of_the_rows_of_the_batch(transformer):
+    train, backbone, batch = transformer.train, transformer.backbone, torch.tensor([4, 0, 2])
+    images, chosen = images_of(train, "cpu", "view_tokens"), [4, 0, 2]
+    assert isinstance(images, FreshViews)
+    plain = images.plain(batch)
+    first, second = images.two(batch, torch_generator(3))
+    (one, two), single = draw_view_pairs(2**31, 1, torch_generator(3)), images.one(batch, torch_generator(5))
+    lone = int(torch.randint(2**31, (), generator=torch_generator(5)))
+    assert torch.equal(plain, backbone.prepare(train.images[chosen]))
+    for found, view in ((first, int(one)), (second, int(two)), (single, lone)):
+        assert torch.equal(found, backbone.augment(train.images[chosen], train.rows[chosen], view))
+    assert all(isinstance(found, Pictures) for found in (plain, first, second, single))
+    assert not torch.equal(first, second)
+
+
+def test_pictures_are_augmented_afresh_at_every_step(transformer):
+    images, generator = images_of(transformer.train, "cpu"), torch_generator(0)
+    drawn = [*images.two(torch.arange(5), generator), *images.two(torch.arange(5), generator)]
+    assert not any(torch.equal(a, b) for number, a in enumerate(drawn) for b in drawn[:number])

@@ -147,7 +147,9 @@ def test_it_says_what_it_is(code):
     assert 1990 <= method.paper.year <= 2030
     assert method.paper.url.startswith("http")
     assert isinstance(method.deviations, tuple)
-    assert all(sentence[0].isupper() and sentence.endswith(".") for sentence in method.deviations)
+    sentences = (*method.deviations, *getattr(method, "if_frozen", ()))
+    assert all(sentence[0].isupper() and sentence.endswith(".") for sentence in sentences)
+    assert len(set(sentences)) == len(sentences)
     assert method.needs <= {field.name for field in dataclasses.fields(TrainView)} - {"rows"}
     surname = method.paper.authors.split(" and ")[0].split()[-1]
     assert surname in (inspect.getdoc(method) or ""), "the docstring names its paper"
@@ -361,6 +363,16 @@ def test_what_it_needs_and_does_not_get_is_named(code):
 
 TRAINED = [code for code in CODE if issubclass(load_method(code), HeadMethod)]
 SIDE_BY_SIDE = ((16, 11), (16, 12), (32, 11))
+
+
+@pytest.mark.parametrize("trained", TRAINED)
+def test_it_says_what_it_does_of_the_backbone(trained):
+    """`if_frozen` and `stored` are of methods that train a copy where the run says so; `stored` is some of `needs`."""
+    method = load_method(trained)
+    assert method.stored <= method.needs & {"views", "view_tokens"}
+    assert method.encodes in method.needs
+    if not method.trains_backbone:
+        assert (method.stored, method.if_frozen) == (frozenset(), ())
 
 
 @pytest.mark.parametrize("trained", TRAINED)

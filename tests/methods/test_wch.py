@@ -1,4 +1,6 @@
-"""WCH: its pieces against explicit loops and the authors' vectors, bounded memory, and both sources of tokens."""
+"""WCH: its pieces against explicit loops and the authors' vectors, bounded memory, its options, and both sources of
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ import copy
 import dataclasses
 import importlib.util
 import math
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.errors import HashbenchError
 from hashbench.learning.binarize import straight_through_sign
 from hashbench.learning.session import Session
 from hashbench.methods import wch
-from hashbench.methods.wch import WCH, mutual_attention, patch_similarity, patch_weights, weighted_contrastive_loss
-from hashbench.types import Array, ItemView, TrainView
+from hashbench.methods.wch import (
+    WCH,
+    mutual_attention,
+    patch_similarity,
+    patch_weights,
+    published_linear,
+    weighted_contrastive_loss,
+)
+from hashbench.types import Array, TrainView
 
 SHAPES = [(2, 1, 3), (3, 4, 5), (5, 3, 8)]
 
@@ -65,10 +73,12 @@ def test_patch_weights_by_loops(shape: tuple[int, int, int], temperature: float)
             best = [max(cosine(tokens1[n, i], tokens2[m, j]) for j in range(patches)) for i in range(patches)]
             similarity.append(sum(best) / patches)
         shares.append(softmax([value / temperature for value in similarity]))
-    expected = [[shares[n][m] / shares[m][m] for m in range(images)] for n in range(images)]
-    weights = patch_weights(tokens1, tokens2, temperature)
-    torch.testing.assert_close(weights, torch.tensor(expected, dtype=torch.float64))
-    torch.testing.assert_close(weights.diagonal(), torch.ones(images, dtype=torch.float64))
+    by_column = [[shares[n][m] / shares[m][m] for m in range(images)] for n in range(images)]
+    by_row = [[shares[n][m] / shares[n][n] for m in range(images)] for n in range(images)]
+    for normalise, expected in (("column", by_column), ("row", by_row)):
+        weights = patch_weights(tokens1, tokens2, temperature, normalise)
+        torch.testing.assert_close(weights, torch.tensor(expected, dtype=torch.float64))
+        torch.testing.assert_close(weights.diagonal(), torch.ones(images, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("n", "bits"), [(1, 4), (4, 8), (6, 5)])
@@ -81,8 +91,9 @@ def test_weighted_contrastive_loss_by_loops(n: int, bits: int) -> None:
         contrast -= sum(float(weights[i, j]) * math.log(shares[j]) for j in range(n)) / n
     balance = sum((sum(float(codes1[i, k]) for i in range(n)) / n) ** 2 for k in range(bits)) / bits
     power = sum(float(value) ** 2 for value in codes1.flatten()) / (n * bits)
-    loss = weighted_contrastive_loss(codes1, codes2, weights, temperature=0.3)
-    assert float(loss) == pytest.approx(contrast + balance - power, rel=1e-12)
+    for a, b in ((1.0, 1.0), (0.0, 1.0), (0.5, 0.0)):
+        loss = weighted_contrastive_loss(codes1, codes2, weights, 0.3, balance=a, quantisation=b)
+        assert float(loss) == pytest.approx(contrast + a * balance - b * power, rel=1e-12)
 
 
 def test_loss_of_identity_weights_is_the_plain_contrastive_one() -> None:
@@ -102,6 +113,7 @@ def test_the_pieces_pass_right_gradients_to_both_views_and_to_the_weights() -> N
 
     assert torch.autograd.gradcheck(loss, tokens)
     assert torch.autograd.gradcheck(patch_weights, tokens)
+    assert torch.autograd.gradcheck(lambda *views: patch_weights(*views, normalise="row"), tokens)
 
 
 def test_blocks_change_neither_similarities_nor_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,30 +179,90 @@ def test_every_step_equals_the_vectors_of_the_published_code(shared: Path, size:
 
 
 HYPERPARAMETERS = {
-    "backbone": "frozen",
     "attention": True,
-    "weights": True,
+    "weights": "column",
     "temperature": 0.3,
     "weight_temperature": 0.2,
+    "balance": 1.0,
+    "quantisation": 1.0,
+    "standardise": True,
+    "initialisation": "default",
     "hidden": 16,
     "learning_rate": 3e-3,
     "batch_size": 12,
+    "last_batch": "dropped",
     "epochs": 12,
 }
 
 
-class TinyBackbone:
-    """Four patches of an 8 x 8 image, each a linear map of its 16 pixels; a view is the image with noise."""
+def new_wch(**changes: Any) -> WCH:
+    return WCH(**{**HYPERPARAMETERS, **changes})
 
-    def build(self) -> nn.Module:
-        network = nn.Sequential(nn.Conv2d(3, 6, 4, stride=4), nn.Flatten(2), Transposed())
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_the_method_with_the_published_options_takes_the_published_step(shared: Path, size: str) -> None:
+    golden = {
+        key: torch.from_numpy(value).double() for key, value in np.load(shared / f"golden/wch_{size}.npz").items()
+    }
+    n, _, width = golden["x1"].shape
+    hidden, bits = len(golden["fc_bias"]), len(golden["b_bias"])
+    method = new_wch(standardise=False, initialisation="published", hidden=hidden)
+    head = method.network(width, bits, torch.Generator().manual_seed(0)).double()
+    layers = {"1.weight": "norm_weight", "1.bias": "norm_bias", "2.weight": "fc_weight", "2.bias": "fc_bias"}
+    layers |= {"4.weight": "b_weight", "4.bias": "b_bias"}
+    head.load_state_dict({ours: golden[theirs] for ours, theirs in layers.items()})
+    view = TrainView(np.arange(n), view_tokens=np.zeros((2, n, 1, width), np.float32))
+    (training,) = method.training(head, view, bits, torch.Generator().manual_seed(0), "cpu")
+
+    views = golden["x1"].requires_grad_(), golden["x2"].requires_grad_()
+    loss = training.loss_terms(*views)["loss"]
+    found = [loss, *torch.autograd.grad(loss, [*views, head[2].weight, head[4].weight])]
+    found.append(straight_through_sign(head(golden["x1"].mean(dim=1))))
+    expected = ["loss", "grad_x1", "grad_x2", "grad_fc_weight", "grad_b_weight", "code_inference"]
+    for value, name in zip(found, expected, strict=True):
+        error = (value - golden[name]).norm() / golden[name].norm()
+        assert float(error.detach()) < 1e-5, name
+
+
+def test_the_published_initialisation_is_kaiming_by_fan_out_with_normal_biases() -> None:
+    layer = published_linear(300, 500, torch.Generator().manual_seed(0))
+    bound = math.sqrt(6 / 500)
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    assert 0.99 * bound < float(weight.abs().max()) <= bound
+    assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.01)
+    assert float(bias.std()) == pytest.approx(1, rel=0.1)
+    again = published_linear(300, 500, torch.Generator().manual_seed(0))
+    assert torch.equal(again.weight, layer.weight)
+    assert torch.equal(again.bias, layer.bias)
+    head = new_wch(initialisation="published").network(300, 8, torch.Generator().manual_seed(0))
+    assert float(head[2].weight.detach().abs().max()) > math.sqrt(6 / 16) * 0.99
+
+
+class TinyNetwork(nn.Module):
+    """Four patches of an 8 x 8 image, each a linear map of its 16 pixels; pooled is their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.utils.skip_init(nn.Conv2d, 3, 6, 4, stride=4)
         generator = torch.Generator().manual_seed(5)
-        for parameter in network.parameters():
+        for parameter in self.patches.parameters():
             nn.init.normal_(parameter, std=0.3, generator=generator)
-        return network
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.patches(pictures).flatten(2).mT
+        return tokens.mean(dim=1), tokens
+
+
+class TinyBackbone:
+    """A `TrainableBackbone` of it; a view is the image with noise."""
+
+    learning_rate = 1e-3
+
+    def build(self) -> TinyNetwork:
+        return TinyNetwork()
 
     def prepare(self, images: Array) -> Tensor:
-        return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
     def augment(self, images: Array, rows: Array, view: int) -> Tensor:
         noise = [torch.Generator().manual_seed(1000 * int(row) + view % 997) for row in rows]
@@ -198,104 +270,78 @@ class TinyBackbone:
         return clean + 0.05 * torch.stack([torch.randn(clean.shape[1:], generator=generator) for generator in noise])
 
 
-class Transposed(nn.Module):
-    def forward(self, values: Tensor) -> Tensor:
-        return values.transpose(1, 2)
-
-
 @pytest.fixture(scope="module")
-def train() -> TrainView:
-    """24 images of three kinds, with the tokens that `TinyBackbone` makes of them and of three views."""
+def trained() -> TrainView:
+    """24 images of three kinds in a run that trains `TinyBackbone`, with the tokens that it makes of three views."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 256, size=(3, 8, 8, 3))
     images = np.clip(kinds[np.arange(24) % 3] + rng.normal(0, 20, size=(24, 8, 8, 3)), 0, 255).astype(np.uint8)
     rows, backbone = np.arange(24), TinyBackbone()
     network = backbone.build()
     with torch.no_grad():
-        tokens = network(backbone.prepare(images))
-        views = torch.stack([network(backbone.augment(images, rows, view)) for view in range(3)])
-    return TrainView(
-        rows, token_mean=tokens.mean(dim=1).numpy(), view_tokens=views.numpy(), images=images, backbone=backbone
-    )
+        mean, _ = network(backbone.prepare(images))
+        views = torch.stack([network(backbone.augment(images, rows, view))[1] for view in range(3)])
+    return TrainView(rows, token_mean=mean.numpy(), view_tokens=views.numpy(), images=images, backbone=backbone)
 
 
-def items_of(train: TrainView) -> ItemView:
-    return ItemView(train.rows, token_mean=train.token_mean, images=train.images, backbone=train.backbone)
+@pytest.fixture(scope="module")
+def frozen(trained: TrainView) -> TrainView:
+    """The same in a run whose backbone is frozen."""
+    return dataclasses.replace(trained, images=None, backbone=None)
 
 
-@pytest.fixture(scope="module", params=["frozen", "finetune"])
-def fitted(request: pytest.FixtureRequest, train: TrainView) -> tuple[Callable[[], WCH], WCH]:
-    def new() -> WCH:
-        return WCH(**{**HYPERPARAMETERS, "backbone": request.param})
-
-    method = new()
-    method.fit(train, 8, seed=3, session=Session())
-    return new, method
-
-
-def test_both_sources_of_tokens_learn(fitted, train: TrainView) -> None:
-    # Without weights: they are not detached, so that a fine-tuned backbone also moves its own targets.
-    new, _ = fitted
-    method = new()
-    method.learning_rate, method.epochs = 1e-3, 30
-    method._weigh = WCH(**{**HYPERPARAMETERS, "weights": False})._weigh
-    log = method.fit(train, 8, seed=3, session=Session())
-    assert np.mean(log.curves["loss"][-10:]) < np.mean(log.curves["loss"][:10])
+@pytest.mark.parametrize("run", ["frozen", "trained"])
+@pytest.mark.parametrize("weights", ["none", "column", "row"])
+def test_it_learns_from_stored_tokens_and_from_fresh_pictures(
+    request: pytest.FixtureRequest, run: str, weights: str
+) -> None:
+    method = new_wch(weights=weights, epochs=30)
+    losses = method.fit(request.getfixturevalue(run), 8, seed=3, session=Session()).curves["loss"]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
 
 
-def test_loading_a_state_gives_the_same_codes(fitted, train: TrainView) -> None:
-    new, method = fitted
-    loaded = new()
-    loaded.load_state_dict(method.state_dict())
-    np.testing.assert_array_equal(loaded.encode(items_of(train)), method.encode(items_of(train)))
-    for name, value in method.state_dict().items():
-        np.testing.assert_array_equal(loaded.state_dict()[name], value)
-
-
-def test_codes_do_not_depend_on_the_other_items(fitted, train: TrainView) -> None:
-    _, method = fitted
-    items = items_of(train)
-    one = ItemView(items.rows[4:5], token_mean=items.token_mean[4:5], images=items.images[4:5], backbone=items.backbone)
-    np.testing.assert_array_equal(method.encode(one), method.encode(items)[4:5])
-
-
-def test_fine_tuning_trains_the_backbone_and_leaves_the_run_s_own_alone(train: TrainView) -> None:
-    method = WCH(**{**HYPERPARAMETERS, "backbone": "finetune"})
-    assert method.needs == {"images", "backbone", "token_mean"}
-    method.fit(train, 8, seed=3, session=Session())
-    before = TinyBackbone().build().state_dict()["0.weight"].numpy()
-    assert not np.allclose(method.state_dict()["backbone.0.weight"], before)
-    np.testing.assert_array_equal(train.backbone.build().state_dict()["0.weight"].numpy(), before)
-
-
-def test_the_ablations_take_away_attention_and_weights(train: TrainView) -> None:
+def test_the_ablations_take_away_attention_and_weights(frozen: TrainView) -> None:
     codes1, codes2 = torch.sign(normal(4, 8)), torch.sign(normal(4, 8, seed=1))
-    plain = WCH(**{**HYPERPARAMETERS, "attention": False, "weights": False})
+    plain = new_wch(attention=False, weights="none")
     tokens = normal(4, 3, 5), normal(4, 3, 5, seed=1)
     assert plain._attend(*tokens) == tokens
     torch.testing.assert_close(
         weighted_contrastive_loss(codes1, codes2, plain._weigh(*tokens)),
         weighted_contrastive_loss(codes1, codes2, torch.eye(4).double()),
     )
-    states = set()
-    for attention in (True, False):
-        for weights in (True, False):
-            method = WCH(**{**HYPERPARAMETERS, "attention": attention, "weights": weights})
-            method.fit(train, 8, seed=3, session=Session())
-            states.add(method.state_dict()["1.weight"].tobytes())
-    assert len(states) == 4
 
 
-def test_an_unknown_backbone_option_is_refused() -> None:
-    with pytest.raises(HashbenchError, match="backbone must be one of frozen, finetune, got 'thawed'"):
-        WCH(**{**HYPERPARAMETERS, "backbone": "thawed"})
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"attention": False},
+        {"weights": "row"},
+        {"weights": "none"},
+        {"weight_temperature": 0.5},
+        {"balance": 0.0},
+        {"quantisation": 0.0},
+        {"standardise": False},
+        {"initialisation": "published"},
+        {"batch_size": 10, "last_batch": "kept"},
+    ],
+    ids=lambda other: "-".join(map(str, other)),
+)
+def test_every_option_has_an_effect(frozen: TrainView, other: dict[str, Any]) -> None:
+    states = []
+    for changes in ({**other, "last_batch": "dropped"} if "last_batch" in other else {}, other):
+        method = new_wch(**changes)
+        method.fit(frozen, 8, seed=3, session=Session())
+        states.append(method.state_dict()["2.weight"])
+    assert not np.array_equal(*states)
 
 
-def test_fine_tuning_without_a_backbone_is_refused(train: TrainView) -> None:
-    with pytest.raises(HashbenchError, match="backbone"):
-        WCH(**{**HYPERPARAMETERS, "backbone": "finetune"}).fit(
-            dataclasses.replace(train, backbone=None), 8, seed=0, session=Session()
-        )
+@pytest.mark.parametrize(("last_batch", "n_batches"), [("dropped", 2), ("kept", 3)])
+def test_an_incomplete_last_batch_counts_where_it_is_kept(trained: TrainView, last_batch: str, n_batches: int) -> None:
+    for run in (trained, dataclasses.replace(trained, backbone=None)):
+        steps: list[int] = []
+        session = Session(watch=lambda description, step, terms, steps=steps: steps.append(step))
+        new_wch(batch_size=10, last_batch=last_batch, epochs=2).fit(run, 8, seed=3, session=session)
+        assert steps == list(range(2 * n_batches))
 
 
 def plain_step() -> ModuleType:
@@ -309,9 +355,9 @@ def plain_step() -> ModuleType:
     return module
 
 
-def test_twenty_steps_follow_the_plain_re_statement_of_the_published_step(train: TrainView) -> None:
+def test_twenty_steps_follow_the_plain_re_statement_of_the_published_step(trained: TrainView) -> None:
     """The same views and start: the losses agree to 1e-4, all the way through."""
-    method = WCH(**{**HYPERPARAMETERS, "backbone": "finetune", "epochs": 20, "batch_size": 24, "learning_rate": 1e-3})
+    method = new_wch(epochs=20, batch_size=24, learning_rate=TinyBackbone.learning_rate)
     starts, views, losses = [], [], []
     original = method.training
 
@@ -322,14 +368,14 @@ def test_twenty_steps_follow_the_plain_re_statement_of_the_published_step(train:
 
     method.training = watched  # type: ignore[method-assign]
     session = Session(watch=lambda description, step, terms: losses.append(terms["loss"]))
-    method.fit(train, 8, seed=3, session=session)
+    method.fit(trained, 8, seed=3, session=session)
 
-    head, network = starts[0]
-    standardised = nn.Sequential(network, head[0])
-    optimizer = torch.optim.Adam(starts[0].parameters(), foreach=False)
+    head, network = starts[0], TinyNetwork()
+    optimizer = torch.optim.Adam([*head.parameters(), *network.parameters()], foreach=False)
     plain = plain_step()
     for step, (drawn, loss) in enumerate(zip(views, losses, strict=True)):
-        expected = plain.plain_loss(standardised, head[1:], *drawn, HYPERPARAMETERS["temperature"])
+        pictures = (view.as_subclass(Tensor) for view in drawn)
+        expected = plain.plain_loss(lambda view: head[0](network(view)[1]), head[1:], *pictures, 0.3)
         assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
         optimizer.param_groups[0]["lr"] = 1e-3 * (1 + math.cos(math.pi * step / 20)) / 2
         optimizer.zero_grad()
