@@ -8,21 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from hashbench.artefacts import store
 from hashbench.artefacts.layout import Layout
 from hashbench.cells import Cell, FitRecord
+from hashbench.errors import HashbenchError
 from hashbench.types import Array, Codes, Split
+
+LOGITS = "query_logits"
 
 
 @dataclass(frozen=True)
 class StoredFit:
-    """A cell as its fit left it; `fingerprint` is the digest of all that decided the codes, `codes_digest` of these."""
+    """A cell as its fit left it; `fingerprint` is the digest of all that decided the codes, `codes_digest` of these.
+
+    `logits_digest`: of the real values behind the queries' bits, where the method gives them.
+    """
 
     record: FitRecord
     fingerprint: str
     codes_digest: str
+    logits_digest: str | None
     fit_seconds: float
     encode_seconds: float
 
@@ -45,10 +53,11 @@ def write_fit(
     store.write_tensors(layout.model(cell), state, {"fingerprint": fingerprint})
     store.write_tensors(
         layout.codes(cell),
-        {part: value.packed for part, value in codes.items()},
+        arrays_of_codes(codes["query"], codes["database"]),
         {
             "fingerprint": fingerprint,
             "codes": codes_digest(codes["query"], codes["database"]),
+            "logits": logits_digest(codes["query"]),
             "record": record.model_dump(mode="json"),
             "seconds": list(seconds),
         },
@@ -61,7 +70,7 @@ def read_fit(layout: Layout, cell: Cell) -> StoredFit:
     said: dict[str, Any] = store.about(path)
     try:
         record = FitRecord.model_validate(said["record"])
-        return StoredFit(record, said["fingerprint"], said["codes"], *said["seconds"])
+        return StoredFit(record, said["fingerprint"], said["codes"], said["logits"], *said["seconds"])
     except (KeyError, TypeError, ValidationError) as error:
         raise store.DamagedError(store.sidecar(path), f"no record of a fit: {error}".splitlines()[0]) from None
 
@@ -70,10 +79,25 @@ def read_codes(layout: Layout, cell: Cell, split: Split) -> tuple[Codes, Codes]:
     """The query and database codes of a cell. Raises HashbenchError where their file is damaged."""
     path = layout.codes(cell)
     arrays = store.read_tensors(path)
+    return codes_of_arrays(path, arrays, cell.bits, split)
+
+
+def arrays_of_codes(query: Codes, database: Codes) -> dict[str, Array]:
+    """The arrays in which a pair of codes is kept, by name."""
+    arrays = {"query": query.packed, "database": database.packed}
+    return arrays if query.logits is None else {**arrays, LOGITS: query.logits}
+
+
+def codes_of_arrays(path: Path, arrays: Mapping[str, Array], n_bits: int, split: Split) -> tuple[Codes, Codes]:
+    """The pair of codes that was kept in these arrays of the file `path`. Raises DamagedError where they are none."""
     for part in ("query", "database"):
         if part not in arrays:
             raise store.DamagedError(path, f"it has no '{part}'")
-    return Codes(arrays["query"], cell.bits, split.query), Codes(arrays["database"], cell.bits, split.database)
+    try:
+        query = Codes(arrays["query"], n_bits, split.query, arrays.get(LOGITS))
+        return query, Codes(arrays["database"], n_bits, split.database)
+    except HashbenchError as error:
+        raise store.DamagedError(path, str(error)) from None
 
 
 def files_of_fit(layout: Layout, cell: Cell) -> list[Path]:
@@ -90,3 +114,10 @@ def codes_digest(query: Codes, database: Codes) -> str:
         sha.update(str(codes.packed.shape).encode())
         sha.update(codes.packed.tobytes())
     return sha.hexdigest()
+
+
+def logits_digest(query: Codes) -> str | None:
+    """The sha256, in hex, of the real values behind the queries' bits; None where there are none."""
+    if query.logits is None:
+        return None
+    return hashlib.sha256(str(query.logits.shape).encode() + np.ascontiguousarray(query.logits).tobytes()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hashbench.artefacts import store
+from hashbench.artefacts import fits, store
 from hashbench.artefacts.layout import Layout
 from hashbench.config.messages import first_error
 from hashbench.errors import HashbenchError
@@ -124,11 +124,11 @@ def read_queries(path: Path) -> dict[Cell, dict[str, Array]]:
 
 
 def write_kept_codes(path: Path, codes: Mapping[Cell, tuple[Codes, Codes]]) -> None:
-    """Write the packed query and database codes of all cells of a method as one file."""
+    """Write the packed query and database codes of all cells of a method, with the queries' logits, as one file."""
     arrays = {
-        f"{_key(cell)}/{part}": value.packed
+        f"{_key(cell)}/{part}": array
         for cell, pair in codes.items()
-        for part, value in zip(("query", "database"), pair, strict=True)
+        for part, array in fits.arrays_of_codes(*pair).items()
     }
     store.write_plain_tensors(path, arrays, {})
 
@@ -141,11 +141,9 @@ def read_kept_codes(path: Path, splits: Mapping[str, Split]) -> dict[Cell, tuple
         arrays.setdefault(cell, {})[part] = array
     found = {}
     for cell, parts in arrays.items():
-        if set(parts) != {"query", "database"} or cell.dataset not in splits:
+        if set(parts) - {fits.LOGITS} != {"query", "database"} or cell.dataset not in splits:
             raise store.DamagedError(path, f"{cell.name} is not a pair of query and database codes of this profile")
-        split = splits[cell.dataset]
-        query, database = (Codes(parts[part], cell.bits, getattr(split, part)) for part in ("query", "database"))
-        found[cell] = (query, database)
+        found[cell] = fits.codes_of_arrays(path, parts, cell.bits, splits[cell.dataset])
     return found
 
 

@@ -119,6 +119,8 @@ def validation_part(features: Features, seed: int) -> tuple[Split, TrainView]:
         images=of(train.images),
         views=of_views(train.views),
         view_tokens=of_views(train.view_tokens),
+        clip_pooled=of(train.clip_pooled),
+        clip_views=of_views(train.clip_views),
     )
     rows = train.rows
     return Split("validation", rows[held], rows[kept], rows[kept], features.split.labels), part

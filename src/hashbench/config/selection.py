@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
+from hashbench.config.left_out import left_out_of
 from hashbench.config.params import ClaimParams, EvaluationParams, Hyperparameter, Params
 from hashbench.features.specs import Augmentation, BackboneSpec
 
@@ -56,7 +57,10 @@ class FeatureParams(BackboneParams):
 
 
 class FitParams(BackboneParams):
-    """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in."""
+    """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in.
+
+    `left_out`: on which backbones of the profile it is not fitted, and why.
+    """
 
     group: Literal["methods", "ablations"]
     method: str
@@ -66,6 +70,7 @@ class FitParams(BackboneParams):
     seeds: list[int]
     precision: Literal["fp32", "bf16"]
     checkpoint_layers: bool
+    left_out: dict[str, str] = {}
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the method."""
@@ -73,7 +78,10 @@ class FitParams(BackboneParams):
 
 
 class EvaluateParams(_Selection):
-    """What the stage `evaluate` reads: the rules, the cut-off of each data set, and all cells of the group."""
+    """What the stage `evaluate` reads: the rules, the cut-off of each data set, and all cells of the group.
+
+    `left_out`: methods that are not fitted on some backbones, with these.
+    """
 
     rules: EvaluationParams
     cutoffs: dict[str, int | None]
@@ -82,10 +90,12 @@ class EvaluateParams(_Selection):
     bits: list[int]
     seeds: list[int]
     keep_codes: list[int]
+    left_out: dict[str, list[str]]
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the group."""
-        return _cells(sorted(self.cutoffs), self.backbones, self.methods, self.bits, self.seeds)
+        cells = _cells(sorted(self.cutoffs), self.backbones, self.methods, self.bits, self.seeds)
+        return (cell for cell in cells if cell.backbone not in self.left_out.get(cell.method, ()))
 
 
 def _cells(
@@ -126,8 +136,11 @@ def feature_params(params: Params, profile: str) -> FeatureParams:
 def fit_params(params: Params, profile: str, method: str) -> FitParams:
     """What `fit` reads of a method, or of an ablation, for a profile."""
     chosen, block = params.profile(profile), params.method(method, profile)
+    left_out = left_out_of(params, profile, [method]).get(method, {})
+    of_backbones = _of_backbones(params, profile)
+    fitted_on = {name: spec for name, spec in of_backbones["backbones"].items() if name not in left_out}
     return FitParams(
-        **_of_backbones(params, profile),
+        **{**of_backbones, "backbones": fitted_on},
         group="ablations" if method in params.ablations else "methods",
         method=method,
         code=block.code,
@@ -136,6 +149,7 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
         seeds=sorted(chosen.seeds),
         precision=chosen.precision,
         checkpoint_layers=chosen.checkpoint_layers,
+        left_out=left_out,
     )
 
 
@@ -150,6 +164,7 @@ def evaluate_params(params: Params, profile: str, group: Literal["methods", "abl
         bits=sorted(chosen.bits),
         seeds=sorted(chosen.seeds),
         keep_codes=sorted(chosen.keep_codes),
+        left_out={name: sorted(on) for name, on in left_out_of(params, profile, getattr(params, group)).items()},
     )
 
 
@@ -170,8 +185,8 @@ def untitled(name: str, spec: BackboneSpec) -> BackboneSpec:
 
 
 def values_of(spec: BackboneSpec) -> Mapping[str, Any]:
-    """What of a backbone decides its features, its weights aside."""
-    return spec.model_dump(mode="json", exclude={"title", "weights"})
+    """What of a backbone decides its features of images, its weights aside."""
+    return spec.model_dump(mode="json", exclude={"title", "weights", "texts"})
 
 
 class MethodTexts(_Selection):
@@ -185,7 +200,8 @@ class MethodTexts(_Selection):
 class ReportParams(_Selection):
     """What the report reads: titles, sources and notes, and the order of rows and columns.
 
-    `variants`: of the ablations, by the method that they change.
+    `variants`: of the ablations, by the method that they change; `left_out`: methods that are not fitted on some
+    backbones, with these and why.
     """
 
     base_seed: int
@@ -197,10 +213,12 @@ class ReportParams(_Selection):
     controls: list[str]
     claims: list[ClaimParams]
     variants: dict[str, list[str]]
+    left_out: dict[str, dict[str, str]]
 
     def cells(self) -> Iterator[Cell]:
         """Every cell that the report shows."""
-        return _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
+        cells = _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
+        return (cell for cell in cells if cell.backbone not in self.left_out.get(cell.method, ()))
 
 
 def report_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> ReportParams:
@@ -227,4 +245,5 @@ def report_params(params: Params, profile: str, group: Literal["methods", "ablat
         controls=list(params.controls),
         claims=list(params.claims),
         variants=variants if group == "ablations" else {},
+        left_out=left_out_of(params, profile, shown),
     )

@@ -125,9 +125,15 @@ def _joined(logs: Sequence[FitLog]) -> FitLog:
 _ROWS_AT_ONCE = 1024
 
 
-@torch.inference_mode()
 def sign_bits(head: nn.Module, features: Array) -> Array:
-    """Bits head(x) >= 0 of every row of `features` (m, d): bool (m, b).
+    """Bits head(x) >= 0 of every row of `features` (m, d): bool (m, b)."""
+    bits: Array = outputs_of(head, features) >= 0
+    return bits
+
+
+@torch.inference_mode()
+def outputs_of(head: nn.Module, features: Array) -> Array:
+    """head(x) of every row of `features` (m, d): float32 (m, b).
 
     Rows pass through in blocks of one fixed size, the last one filled up with zeros: matrix products round
     differently at different sizes, and a code must not depend on which other items are encoded with it.
@@ -139,5 +145,5 @@ def sign_bits(head: nn.Module, features: Array) -> Array:
         padded = np.zeros((_ROWS_AT_ONCE, block.shape[1]), dtype=np.float32)
         padded[: len(block)] = block
         outputs: Tensor = head(torch.from_numpy(padded).to(device))
-        blocks.append((outputs[: len(block)] >= 0).cpu().numpy())
+        blocks.append(outputs[: len(block)].float().cpu().numpy())
     return np.concatenate(blocks)
