@@ -10,12 +10,25 @@ from hashbench.cells import Frozen
 from hashbench.cells import Value as Value
 
 
+class AsymmetricSummary(Frozen):
+    """The numbers of `evaluate_asymmetric`, by the rules and at the ranks of the summary that holds them."""
+
+    map: float
+    map_optimistic: float
+    map_pessimistic: float
+    map_ci95: tuple[float, float]
+    ndcg: float
+    precision_at: list[float]
+    recall_at: list[float]
+
+
 class EvaluationSummary(Frozen):
     """Every number that follows from codes and labels; docs/evaluation.md defines them.
 
     `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
     0..b; `*_histogram`: pairs at each distance; `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean
-    absolute correlation of two different bits; `map_ci95`: interval over resampled queries.
+    absolute correlation of two different bits; `map_ci95`: interval over resampled queries. `asymmetric`: the numbers
+    of another ranking, by real-valued queries, where the method gives their logits.
     """
 
     k: int | None
@@ -41,12 +54,14 @@ class EvaluationSummary(Frozen):
     bit_correlation: float
     distinct_codes: int
     largest_bucket: int
+    asymmetric: AsymmetricSummary | None = None
 
 
 class RunRecord(Frozen):
     """One cell of a table: what was run on what, and what came out.
 
-    `split` names the protocol; `codes` is the digest of the codes; `fingerprint` of all that decides the codes, and
+    `split` names the protocol; `codes` is the digest of the codes, `logits` of the real values behind the queries' bits
+    where the method gives them; `fingerprint` of all that decides the codes, and
     `evaluator` the digest of the source files that computed the evaluation; `made_by`: fitted here, or codes that
     others submitted.
     """
@@ -66,6 +81,7 @@ class RunRecord(Frozen):
     fingerprint: str
     evaluator: str
     made_by: Literal["reproduced", "submitted"] = "reproduced"
+    logits: str | None = None
     fit: FitRecord
     evaluation: EvaluationSummary
 

@@ -22,6 +22,7 @@ from hashbench.records import Cell, CellSeconds, EvaluationSummary, RunRecord
 from hashbench.types import Array, Codes, Split
 
 AP = ("ap", "ap_optimistic", "ap_pessimistic")
+ASYMMETRIC_AP = "ap_asymmetric"  # beside these where the method gives logits
 _SECONDS = ("dataset", "backbone", "method", "bits", "seed", "fit", "encode", "evaluate")
 
 
@@ -42,7 +43,7 @@ def is_evaluated(layout: Layout, cell: Cell, fingerprint: str) -> bool:
 def write_evaluation(
     layout: Layout, cell: Cell, ap: Mapping[str, Array], fingerprint: str, evaluation: StoredEvaluation
 ) -> None:
-    """Keep an evaluated cell; `ap` are its per-query arrays, named as in `AP`."""
+    """Keep an evaluated cell; `ap` are its per-query arrays, named as in `AP` and `ASYMMETRIC_AP`."""
     said = {
         "fingerprint": fingerprint,
         "evaluator": evaluation.evaluator,
@@ -177,9 +178,9 @@ def read_ap(layout: Layout, cells: Sequence[Cell]) -> dict[Cell, dict[str, Array
 
 def _only_ap(path: Path) -> dict[str, Array]:
     arrays = store.read_tensors(path)
-    if set(arrays) != set(AP):
+    if set(arrays) - {ASYMMETRIC_AP} != set(AP):
         raise store.DamagedError(path, f"it must hold {', '.join(AP)}")
-    return {name: arrays[name].astype(np.float64) for name in AP}
+    return {name: arrays[name].astype(np.float64) for name in (*AP, ASYMMETRIC_AP) if name in arrays}
 
 
 def _key(cell: Cell) -> str:

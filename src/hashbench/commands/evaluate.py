@@ -11,7 +11,11 @@ HELP = "evaluate codes from a file, wherever they were trained"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("file", metavar="FILE.npz", help="arrays query_codes, db_codes, query_labels, db_labels")
+    parser.add_argument(
+        "file",
+        metavar="FILE.npz",
+        help="arrays query_codes, db_codes, query_labels, db_labels; query_logits, real-valued queries, if any",
+    )
     parser.add_argument("--k", type=whole_number, default=None, help="cut-off of mAP@k (default: all)")
     parser.add_argument("--empty", choices=["zero", "nan"], default="zero", help="queries without relevant items")
     parser.add_argument("--json", action="store_true", help="print JSON")

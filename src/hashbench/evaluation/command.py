@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
+from hashbench.evaluation.asymmetric import evaluate_asymmetric
 from hashbench.evaluation.protocol import evaluate
-from hashbench.evaluation.results import CodeStatistics, Evaluation
+from hashbench.evaluation.results import CodeStatistics, Evaluation, Ranked
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
 from hashbench.types import Array
 
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
+LOGITS = "query_logits"  # may stand beside them
 _SEED = 0  # of the bootstrap: the same file gives the same output
 _MAX_RATIO = 100  # unpacked over packed, where more than _RATIO_FROM bytes come out
 _RATIO_FROM = 1 << 28
@@ -27,16 +30,22 @@ def run(file: str | Path, k: int | None, empty: str, *, as_json: bool) -> str:
     """What the command prints: a table, or JSON with every number of the evaluation.
 
     `file`: an .npz with the arrays `query_codes`, `db_codes`, `query_labels`, `db_labels` in the forms that `evaluate`
-    accepts. Raises HashbenchError where it is not.
+    accepts, and `query_logits` where the queries come with real values: these are ranked by too, asymmetrically, and
+    told apart. Raises HashbenchError where it is not.
     """
     arrays = read_arrays(Path(file))
     evaluation = evaluate(*(arrays[name] for name in NAMES), k=k, empty=empty)
     numbers = summary(evaluation, code_statistics(arrays["db_codes"]))
+    if LOGITS in arrays:
+        numbers["asymmetric"] = asymmetric_summary(arrays, k, empty)
     return json.dumps(_without_nan(numbers), indent=1) if as_json else table(numbers)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """The four arrays of an .npz file. Raises HashbenchError where it is missing, damaged, or lacks one of them."""
+    """The four arrays of an .npz file, and the logits of its queries where it holds them.
+
+    Raises HashbenchError where it is missing, damaged, or lacks one of the four.
+    """
     if not path.is_file():
         raise HashbenchError(f"{path} is missing: give an .npz file with the arrays {', '.join(NAMES)}")
     try:
@@ -47,7 +56,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             if missing:
                 raise HashbenchError(f"{path} lacks the array {missing[0]}: it must hold {', '.join(NAMES)}")
             _refuse_bomb(path, archive.zip)
-            return {name: archive[name] for name in NAMES}
+            return {name: archive[name] for name in (*NAMES, LOGITS) if name in archive}
     except HashbenchError:
         raise
     except Exception as error:  # a member's header is read as Python source: a hostile one can raise nearly anything
@@ -67,17 +76,37 @@ def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
         )
 
 
+def asymmetric_summary(arrays: Mapping[str, Array], k: int | None, empty: str) -> dict[str, Any]:
+    """The numbers of the ranking by the logits of the queries, by name. Raises HashbenchError where bits differ."""
+    codes, logits = arrays["query_codes"], arrays[LOGITS]
+    found = evaluate_asymmetric(logits, *(arrays[name] for name in NAMES[1:]), k=k, empty=empty)
+    if (np.where(codes > 0, logits, -logits) < 0).any():
+        raise HashbenchError(f"{LOGITS} contradict query_codes: a bit is 1 where its logit is above 0, 0 where below")
+    return {
+        "map": found.map,
+        "map_optimistic": found.map_optimistic,
+        "map_pessimistic": found.map_pessimistic,
+        "map_ci95": _interval(found),
+        "ndcg": found.mean_ndcg,
+        "precision_at": found.precision_at.tolist(),
+        "recall_at": found.recall_at.tolist(),
+    }
+
+
+def _interval(evaluation: Ranked) -> list[float]:
+    counted = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
+    return list(bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan))
+
+
 def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any]:
     """All numbers of an evaluation, by name; `statistics` are those of the database codes."""
-    counted = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
-    interval = bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan)
     off_diagonal = ~np.eye(evaluation.n_bits, dtype=np.bool_)
     correlations = np.abs(statistics.correlation[off_diagonal])
     return {
         "map": evaluation.map,
         "map_optimistic": evaluation.map_optimistic,
         "map_pessimistic": evaluation.map_pessimistic,
-        "map_ci95": list(interval),
+        "map_ci95": _interval(evaluation),
         "ndcg": evaluation.mean_ndcg,
         "precision_within_2": evaluation.precision_within_2,
         "found_nothing_within_2": evaluation.found_nothing_within_2,
@@ -126,6 +155,7 @@ def table(numbers: dict[str, Any]) -> str:
         ("distinct database codes", str(numbers["distinct_codes"]), f"largest bucket {numbers['largest_bucket']}"),
         ("mean bit entropy", f"{np.mean(numbers['bit_entropy']):.4f}", ""),
         ("mean |bit correlation|", f"{numbers['bit_correlation']:.4f}", ""),
+        *_asymmetric_lines(numbers, at),
     ]
     rows = [f"{name:<26}{value:>10}  {remark}".rstrip() for name, value, remark in lines]
     empty = "count 0" if numbers["empty"] == "zero" else "are left out"
@@ -137,12 +167,25 @@ def table(numbers: dict[str, Any]) -> str:
     return "\n".join([*rows, "", *notes])
 
 
+def _asymmetric_lines(numbers: Mapping[str, Any], at: str) -> list[tuple[str, str, str]]:
+    """Of the ranking by real-valued queries, which is no Hamming ranking; none where there is none."""
+    if (found := numbers.get("asymmetric")) is None:
+        return []
+    low, high = found["map_ci95"]
+    return [
+        (f"asymmetric mAP@{at}", f"{found['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
+        ("", "", "by sigmoid(query_logits) against database bits: not to be compared with mAP by Hamming distance"),
+    ]
+
+
 def _without_nan(numbers: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: null stands for a mean over no query."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, list):
             return [plain(each) for each in value]
+        if isinstance(value, dict):
+            return _without_nan(value)
         return None if isinstance(value, float) and math.isnan(value) else value
 
     return {name: plain(value) for name, value in numbers.items()}
