@@ -16,6 +16,7 @@ from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics, paired_bootstrap
 from hashbench.fitting import new_method
+from hashbench.learning.texts import MARKS
 from hashbench.methods.registry import load_method
 from hashbench.records import Cell
 from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
@@ -42,6 +43,7 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+        left_out=params.left_out,
     )
 
 
@@ -102,8 +104,9 @@ def cards_of(params: ReportParams) -> dict[str, MethodCard]:
 def _card(name: str, texts: MethodTexts) -> MethodCard:
     method_class = load_method(texts.code)
     values = {key: entry.value for key, entry in texts.hyperparameters.items()}
+    mark = MARKS.get(getattr(method_class, "texts", None), "")
     return MethodCard(
-        title=method_class.title,
+        title=f"{method_class.title} ({mark})" if mark else method_class.title,
         paper=method_class.paper,
         deviations=tuple(new_method(name, method_class, values).deviations),
         hyperparameters=tuple(
@@ -111,6 +114,7 @@ def _card(name: str, texts: MethodTexts) -> MethodCard:
             for key, entry in texts.hyperparameters.items()
         ),
         under_study=texts.under_study,
+        external_text=mark,
     )
 
 

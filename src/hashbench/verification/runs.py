@@ -172,7 +172,8 @@ class RunChecker:
             if remark not in record.fit.remarks:
                 self.findings.fault(f"{cell.name}: the record does not say that {remark}")
         by = EvaluationRules(cut, rules.denominator, rules.empty, rules.ranks)
-        evaluation, asymmetric = (of(query, database, split, by) for of in (evaluate_codes, evaluate_logits))
+        evaluation = evaluate_codes(query, database, split, by)
+        asymmetric = evaluate_logits(query, database, split, by)
         again = summarise(evaluation, database, record.fit.seed, asymmetric)
         found, expected = _by_name(record.evaluation), _by_name(again)
         for name in sorted({*found, *expected}):
