@@ -104,7 +104,8 @@ def cards_of(params: ReportParams) -> dict[str, MethodCard]:
 def _card(name: str, texts: MethodTexts) -> MethodCard:
     method_class = load_method(texts.code)
     values = {key: entry.value for key, entry in texts.hyperparameters.items()}
-    mark = MARKS.get(getattr(method_class, "texts", None), "")
+    kind = getattr(method_class, "texts", None)
+    mark = MARKS[kind] if kind in MARKS else ""
     return MethodCard(
         title=f"{method_class.title} ({mark})" if mark else method_class.title,
         paper=method_class.paper,

@@ -47,8 +47,8 @@ def load_queries(folder: str | Path) -> pd.DataFrame:
 
 
 def _queries_of(cell: Cell, arrays: Mapping[str, Array]) -> pd.DataFrame:
-    values = pd.DataFrame({name: arrays[name] for name in AP})
-    values[ASYMMETRIC_AP] = arrays.get(ASYMMETRIC_AP, np.nan)
+    nothing = np.full(len(arrays["ap"]), np.nan)
+    values = pd.DataFrame({name: arrays.get(name, nothing) for name in (*AP, ASYMMETRIC_AP)})
     keys = pd.DataFrame({**cell._asdict(), "query": np.arange(len(values))})
     return pd.concat([keys, values], axis="columns")
 

@@ -118,11 +118,8 @@ class Results:
         """A sentence for each method that was not run on some backbone."""
         titles = self._bundle.backbone_titles
         on = {backbone: f" on {title}" if len(titles) > 1 else "" for backbone, title in titles.items()}
-        return tuple(
-            f"Left out{on[backbone]}: {why}."
-            for each in self._bundle.left_out.values()
-            for backbone, why in each.items()
-        )
+        found = [(backbone, why) for each in self._bundle.left_out.values() for backbone, why in each.items()]
+        return tuple(f"Left out{on[backbone]}: {why}." for backbone, why in found)
 
     def runs(self, setting: Setting, method: str, bits: int) -> list[RunRecord]:
         """The runs of one cell, by seed; empty where it was not run."""
