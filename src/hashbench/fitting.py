@@ -90,7 +90,7 @@ def fit_cells(
 def _require_what_it_needs(method: Method, train: TrainView) -> None:
     if not (lacking := sorted(method.needs - train.provides)):
         return
-    kind = getattr(method, "texts", None)
+    kind: Any = getattr(method, "texts", None)
     if kind in MARKS:
         raise HashbenchError(why_left_out(method.title, kind, train.provides))
     given = ", ".join(sorted(train.provides)) or "nothing"

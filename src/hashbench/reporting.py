@@ -104,8 +104,7 @@ def cards_of(params: ReportParams) -> dict[str, MethodCard]:
 def _card(name: str, texts: MethodTexts) -> MethodCard:
     method_class = load_method(texts.code)
     values = {key: entry.value for key, entry in texts.hyperparameters.items()}
-    kind = getattr(method_class, "texts", None)
-    mark = MARKS[kind] if kind in MARKS else ""
+    mark = MARKS.get(getattr(method_class, "texts", "none"), "")
     return MethodCard(
         title=f"{method_class.title} ({mark})" if mark else method_class.title,
         paper=method_class.paper,

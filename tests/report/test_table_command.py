@@ -23,7 +23,7 @@ def bundle(make_bundle, monkeypatch):
     """What the command finds: four methods on two data sets."""
     found = make_bundle(4)
     monkeypatch.setattr("hashbench.artefacts.manifest.read_manifest", lambda layout: argparse.Namespace(datasets={}))
-    monkeypatch.setattr("hashbench.reporting.bundle_of", lambda *given: found)
+    monkeypatch.setattr("hashbench.reporting.tables_bundle_of", lambda *given: found)
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 TextKind = Literal["concept", "noun"]
 
-MARKS: dict[TextKind, str] = {"concept": "external text: concept names", "noun": "external text: generic nouns"}
+MARKS: Mapping[str, str] = {"concept": "external text: concept names", "noun": "external text: generic nouns"}
 
 
 def why_left_out(name: str, kind: TextKind, provides: Collection[str]) -> str:
