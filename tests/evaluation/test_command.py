@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate
+from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate, evaluate_asymmetric
 from hashbench.evaluation.command import run
 
 
@@ -78,6 +78,34 @@ def test_a_small_file_may_unpack_to_a_thousand_times_its_size(tmp_path):
     alike["db_labels"] += 1
     np.savez_compressed(tmp_path / "codes.npz", **alike)
     assert json.loads(run(tmp_path / "codes.npz", 20, "zero", as_json=True))["map"] == 1
+
+
+def with_logits():
+    some = arrays()
+    size = np.random.default_rng(1).random((6, 16)).astype(np.float32)
+    return {**some, "query_logits": some["query_codes"] * size}
+
+
+def test_real_valued_queries_are_told_apart(tmp_path, file):
+    np.savez(tmp_path / "logits.npz", **with_logits())
+    printed = json.loads(run(tmp_path / "logits.npz", 20, "nan", as_json=True))
+    some = with_logits()
+    expected = evaluate_asymmetric(some["query_logits"], *list(arrays().values())[1:], k=20, empty="nan")
+    assert printed["asymmetric"]["map"] == expected.map != printed["map"]
+    assert printed["asymmetric"]["precision_at"] == expected.precision_at.tolist()
+    plain = json.loads(run(file, 20, "nan", as_json=True))
+    assert {**plain, "asymmetric": printed["asymmetric"]} == printed, "all else is what it is without"
+    text = run(tmp_path / "logits.npz", 20, "zero", as_json=False)
+    assert "asymmetric mAP@20" in text
+    assert "not to be compared with mAP by Hamming distance" in text
+    assert "asymmetric" not in run(file, 20, "zero", as_json=False)
+
+
+def test_real_valued_queries_of_other_bits_are_refused(tmp_path):
+    some = with_logits()
+    np.savez(tmp_path / "logits.npz", **{**some, "query_logits": -some["query_logits"]})
+    with pytest.raises(HashbenchError, match="query_logits contradict query_codes"):
+        run(tmp_path / "logits.npz", 20, "zero", as_json=False)
 
 
 def test_golden_file(shared):
