@@ -12,7 +12,7 @@ from hashbench.learning.cosine_error import pairwise_cosine_error
 from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive, Share
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -67,7 +67,7 @@ class BiHalf(HeadMethod):
         year=2021,
         url="https://doi.org/10.1609/aaai.v35i3.16296",
     )
-    deviations: ClassVar[tuple[str, ...]] = (
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "Features are extracted once with dropout off; the published code leaves dropout on in its frozen network, so "
         "that both the input and the target cosines are noisy there.",
     )
@@ -101,10 +101,10 @@ class BiHalf(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, frozen = images_of(train, device), train_rows(train, "pooled", device)
 
-        def loss_terms(rows: Tensor) -> dict[str, Tensor]:
-            return {"similarity": pairwise_cosine_error(bi_half(head(rows), self.gamma), rows)}
+        def loss_terms(rows: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            return {"similarity": pairwise_cosine_error(bi_half(head(rows), self.gamma), targets)}
 
         recipe = Recipe(
             "sgd",
@@ -119,9 +119,9 @@ class BiHalf(HeadMethod):
         )
         yield Training(
             head,
-            lambda batch: (features[batch],),
+            lambda batch: (images.plain(batch), frozen[batch]),
             loss_terms,
-            len(features),
+            len(train),
             recipe,
             generator,
             f"{self.title} {n_bits} bits",

@@ -14,11 +14,12 @@ from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.learning.contrast import nt_xent
-from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive
-from hashbench.learning.networks import HeadMethod, hash_head
+from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegative, Positive
+from hashbench.learning.networks import HeadMethod, hash_head, linear
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.structure import cosine_distances, half_gaussians
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import StoredViews, images_of
 from hashbench.types import Array, Paper, TrainView
 
 
@@ -67,7 +68,8 @@ class CIMON(HeadMethod):
 
         sum over a, t in {1, 2} of `guided_loss`(V_a, (W S)_t) + contrast * `nt_xent`(V1, V2, temperature).
 
-    Minimised by SGD with momentum. An item's code is the sign of the head.
+    Minimised by SGD with momentum. An item's code is the sign of the head: a linear layer, behind one of `hidden` units
+    unless that is 0. `standardise` puts a fixed layer that centres features and gives them unit scale before it.
     """
 
     title: ClassVar[str] = "CIMON"
@@ -83,12 +85,15 @@ class CIMON(HeadMethod):
         url="https://arxiv.org/abs/2010.07804",
     )
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    stored: ClassVar[frozenset[str]] = frozenset({"views"})
     deviations: ClassVar[tuple[str, ...]] = (
-        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
-        "trains VGG-16 end to end on fresh augmentations. The head has a hidden layer in its place.",
         "Guidance comes from the pooled feature of the run's backbone, not from fc7 of VGG-16 before its ReLU, so the "
         "distance threshold is another one.",
         "Spectral clustering works on the graph of 10 nearest neighbours, not on a dense Gaussian kernel.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the official code "
+        "trains VGG-16 end to end on fresh augmentations.",
     )
 
     def __init__(
@@ -98,7 +103,8 @@ class CIMON(HeadMethod):
         clusters: Count,
         contrast: NotNegative,
         temperature: Positive,
-        hidden: Count,
+        hidden: Natural,
+        standardise: bool,
         learning_rate: Positive,
         momentum: Damping,
         weight_decay: NotNegative,
@@ -110,6 +116,7 @@ class CIMON(HeadMethod):
         self.contrast = contrast
         self.temperature = temperature
         self.hidden = hidden
+        self.standardise = standardise
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
@@ -118,18 +125,22 @@ class CIMON(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
-        return nn.Sequential(hash_head(n_features, self.hidden, n_bits, generator), nn.Tanh())
+        if self.hidden == 0:
+            inputs = input_layer(n_features, self.standardise)
+            return nn.Sequential(inputs, linear(n_features, n_bits, generator), nn.Tanh())
+        head = hash_head(n_features, self.hidden, n_bits, generator, self.standardise)
+        return nn.Sequential(head, nn.Tanh())
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
-        of_all = views.two(torch.arange(len(train)), generator)
+        images, stored = images_of(train, device), StoredViews(train, "views", device)
+        of_all = stored.two(torch.arange(len(train)), generator)
         guides = [self._guide(view.cpu().numpy(), generator).to(view.device) for view in of_all]
 
         def draw(batch: Tensor) -> tuple[Tensor, ...]:
-            return *views.two(batch, generator), *(guide[batch][:, batch] for guide in guides)
+            return *images.two(batch, generator), *(guide[batch][:, batch] for guide in guides)
 
         def loss_terms(first: Tensor, second: Tensor, guide1: Tensor, guide2: Tensor) -> Mapping[str, Tensor]:
             outputs = head(first), head(second)

@@ -12,10 +12,9 @@ from hashbench.learning.batch_norm import BatchNorm
 from hashbench.learning.coding_rate import crovca_terms
 from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.initialisation import truncated_normal_linear
-from hashbench.learning.inputs import features_of
 from hashbench.learning.networks import HeadMethod, outputs_of
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import images_of
 from hashbench.types import Array, ItemView, Paper, TrainView
 
 
@@ -47,6 +46,8 @@ class CroVCA(HeadMethod):
         "step, down to 1e-6.",
         "The layer before BatchNorm has no bias, as BatchNorm cancels it; the official code has one, whose gradient is "
         "rounding noise.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "Views are drawn from a fixed number of pre-extracted ones of the frozen backbone, augmented as for every "
         "method; the official code augments afresh, with solarisation, and fine-tunes the backbone by LoRA for the "
         "paper's data sets.",
@@ -84,7 +85,7 @@ class CroVCA(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
+        images = images_of(train, device)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
             # One view after the other: BatchNorm then normalises each by its own mean and variance.
@@ -100,7 +101,7 @@ class CroVCA(HeadMethod):
         )
         yield Training(
             head,
-            lambda batch: views.two(batch, generator),
+            lambda batch: images.two(batch, generator),
             loss_terms,
             len(train),
             recipe,
@@ -110,4 +111,4 @@ class CroVCA(HeadMethod):
 
     def logits(self, items: ItemView) -> Array:
         """See `GivesLogits.logits`."""
-        return outputs_of(self.head, features_of(items, self.encodes))
+        return outputs_of(self.head, self.features_now(items))

@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hashbench.learning.binarize import straight_through_sign
-from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegative, Positive
+from hashbench.learning.hyperparameters import Count, Damping, Natural, NotNegative, Positive, Share
 from hashbench.learning.networks import HeadMethod
-from hashbench.learning.standardise import Standardise
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews, train_rows
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -27,8 +28,10 @@ class DeepBit(HeadMethod):
         K2 = 1/(2N) Σ_ik (b_ik - f_ik)²         quantisation; b is constant
         K3 = 1/(2N) Σ_i ‖f(x_i) - f(x'_i)‖²     invariance; x' is a transformed copy of image i
 
-    Stage 1 minimises `evenness_weight` K1 + K2; stage 2 the same over both copies, plus `invariance_weight` K3. At
-    inference the threshold is the mean of all entries of f over the train images.
+    Stage 1 minimises `evenness_weight` K1 + K2; stage 2 the same over both copies, plus `invariance_weight` K3. The
+    learning rate is multiplied by `decay` after every `decay_epochs` epochs of stage 1, and every
+    `invariance_decay_epochs` of stage 2. At inference the threshold is the mean of all entries of f over the train
+    images. `standardise` puts a fixed layer that centres features and gives them unit scale before the head.
     """
 
     title: ClassVar[str] = "DeepBit"
@@ -46,9 +49,8 @@ class DeepBit(HeadMethod):
         "images by up to 10 degrees and weights a copy by its angle.",
         "The gradients of K1 and K2 are those of the equations; the published layers write one scalar to every unit, "
         "with signs that cancel.",
-        "Features pass through a fixed layer that centres them and gives them unit scale.",
         "Weights start with standard deviation 0.64 / sqrt(d), which is the published 0.01 at d = 4096.",
-        "Dropout is off, and the learning rate of a stage is constant.",
+        "Dropout is off, and both stages have one batch size; the official code has 32 and 30.",
     )
 
     def __init__(
@@ -56,20 +58,28 @@ class DeepBit(HeadMethod):
         *,
         learning_rate: Positive,
         epochs: Count,
+        decay: Share,
+        decay_epochs: Count,
         evenness_weight: NotNegative,
         invariance_weight: NotNegative,
         invariance_learning_rate: Positive,
         invariance_epochs: Natural,
+        invariance_decay_epochs: Count,
+        standardise: bool,
         momentum: Damping,
         weight_decay: NotNegative,
         batch_size: Count,
     ) -> None:
         self.learning_rate = learning_rate
         self.epochs = epochs
+        self.decay = decay
+        self.decay_epochs = decay_epochs
         self.evenness_weight = evenness_weight
         self.invariance_weight = invariance_weight
         self.invariance_learning_rate = invariance_learning_rate
         self.invariance_epochs = invariance_epochs
+        self.invariance_decay_epochs = invariance_decay_epochs
+        self.standardise = standardise
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -79,7 +89,7 @@ class DeepBit(HeadMethod):
         layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_features, n_bits)  # type: ignore[no-untyped-call]
         nn.init.normal_(layer.weight, std=0.64 / math.sqrt(n_features), generator=generator)
         nn.init.zeros_(layer.bias)
-        return nn.Sequential(Standardise(n_features), layer, nn.ReLU(), Threshold())
+        return nn.Sequential(input_layer(n_features, self.standardise), layer, nn.ReLU(), Threshold())
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
@@ -88,7 +98,7 @@ class DeepBit(HeadMethod):
         assert isinstance(head, nn.Sequential)
         outputs_of, threshold = head[:3], head[3]
         assert isinstance(threshold, Threshold)
-        features, views = train_rows(train, "pooled", device), StoredViews(train, "views", device)
+        images = images_of(train, device)
 
         def even_and_rounded(rows: Tensor) -> dict[str, Tensor]:
             outputs = outputs_of(rows)
@@ -107,15 +117,24 @@ class DeepBit(HeadMethod):
             loss_terms: Callable[..., dict[str, Tensor]],
             learning_rate: float,
             epochs: int,
+            decay_epochs: int,
         ) -> Training:
             recipe = Recipe(
-                "sgd", learning_rate, self.batch_size, epochs, momentum=self.momentum, weight_decay=self.weight_decay
+                "sgd",
+                learning_rate,
+                self.batch_size,
+                epochs,
+                schedule="step",
+                decay=self.decay,
+                decay_epochs=decay_epochs,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
             )
             return Training(
                 head,
                 draw,
                 loss_terms,
-                len(features),
+                len(train),
                 recipe,
                 generator,
                 f"{self.title} {n_bits} bits",
@@ -123,14 +142,22 @@ class DeepBit(HeadMethod):
                 rate_of=lambda name: 2.0 if name.endswith("bias") else 1.0,
             )
 
-        yield stage(lambda batch: (features[batch],), even_and_rounded, self.learning_rate, self.epochs)
         yield stage(
-            lambda batch: (features[batch], views.one(batch, generator)),
+            lambda batch: (images.plain(batch),),
+            even_and_rounded,
+            self.learning_rate,
+            self.epochs,
+            self.decay_epochs,
+        )
+        yield stage(
+            lambda batch: (images.plain(batch), images.one(batch, generator)),
             invariant,
             self.invariance_learning_rate,
             self.invariance_epochs,
+            self.invariance_decay_epochs,
         )
         with torch.no_grad():
+            features = torch.from_numpy(np.array(self.features_now(train))).to(device)
             threshold.value.copy_(outputs_of(features).mean())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,8 @@ class DUHEG(ExternalTextMethod):
         url="https://proceedings.mlr.press/v267/song25h.html",
     )
     needs: ClassVar[frozenset[str]] = frozenset({"clip_pooled", "clip_views", "clip_nouns"})
-    encodes: ClassVar[str] = "clip_pooled"
+    encodes: ClassVar[Literal["pooled", "token_mean", "clip_pooled"]] = "clip_pooled"
+    trains_backbone: ClassVar[bool] = False
     embeddings: ClassVar[tuple[str, ...]] = ("clip_pooled", "clip_views", "clip_nouns")
     texts: ClassVar[TextKind] = "noun"
     deviations: ClassVar[tuple[str, ...]] = (

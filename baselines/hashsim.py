@@ -13,7 +13,7 @@ from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Posi
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import StoredViews, images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -39,10 +39,13 @@ class HashSIM(HeadMethod):
         url="https://ieeexplore.ieee.org/document/9705618",
     )
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
+    stored: ClassVar[frozenset[str]] = frozenset({"views"})
     deviations: ClassVar[tuple[str, ...]] = (
+        "Features pass through a fixed layer that centres them and gives them unit scale.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "Only the hash layer is trained, on frozen features; the official code trains all of VGG-16, with its dropout "
         "on, and passes its feature through a ReLU first.",
-        "Features pass through a fixed layer that centres them and gives them unit scale.",
         "Views are drawn from a fixed number of pre-extracted ones; the official code augments afresh.",
     )
 
@@ -71,13 +74,13 @@ class HashSIM(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
-        fixed1, fixed2 = views.two(torch.arange(len(train)), generator)
+        images, stored = images_of(train, device), StoredViews(train, "views", device)
+        fixed1, fixed2 = stored.two(torch.arange(len(train)), generator)
 
         def draw(batch: Tensor) -> tuple[Tensor, ...]:
             # The entries of a batch are computed as they are needed: all n x n of them would be the same numbers.
             targets = (target_similarities(fixed[batch]) for fixed in (fixed1, fixed2))
-            return *views.two(batch, generator), *targets
+            return *images.two(batch, generator), *targets
 
         def loss_terms(first: Tensor, second: Tensor, similarity1: Tensor, similarity2: Tensor) -> Mapping[str, Tensor]:
             return hashsim_terms(head(first), head(second), similarity1, similarity2, self.temperature)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from hashbench.learning.hyperparameters import AtMost, Count, Damping, Natural, 
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews, train_rows
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -47,9 +48,11 @@ class HHCH(HeadMethod):
         "quantisation is a mean square, the head has dropout, and both directions of the instance loss are averaged.",
         "There are at most half as many clusters as train rows, and coarser levels shrink in proportion.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",
+        "The last epoch is used; the official code reports the best epoch on the queries.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "Views are drawn from a fixed number of pre-extracted ones, with the backbone's dropout off; the official code "
         "augments afresh and leaves the dropout of VGG-19 on.",
-        "The last epoch is used; the official code reports the best epoch on the queries.",
     )
 
     def __init__(
@@ -109,7 +112,7 @@ class HHCH(HeadMethod):
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
         to_hidden, to_codes = head[:3], head[3:]
-        features, views = train_rows(train, "pooled", device), StoredViews(train, "views", device)
+        images = images_of(train, device)
         projection = linear(n_bits, self.width, generator).to(device)
         hierarchy = Hierarchy(len(train), cluster_counts(self.cluster_counts, len(train)), self.width).to(device)
 
@@ -118,11 +121,12 @@ class HHCH(HeadMethod):
 
         @torch.no_grad()
         def rebuild() -> None:
+            features = torch.from_numpy(np.array(self.features_now(train))).to(device)
             hierarchy.rebuild(points_of(head(features)), self.curvature, self.kmeans_iterations, generator)
 
         def draw(batch: Tensor) -> tuple[Tensor, ...]:
             kept = torch.rand((2, len(batch), self.hidden), generator=generator) >= self.dropout
-            return *views.two(batch, generator), *(kept / (1 - self.dropout)).to(features), batch.to(features.device)
+            return *images.two(batch, generator), *(kept / (1 - self.dropout)).to(device), batch.to(device)
 
         def loss_terms(
             first: Tensor, second: Tensor, dropout1: Tensor, dropout2: Tensor, batch: Tensor

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from hashbench.learning.hyperparameters import Count, Damping, NotNegative, Positive, Share
 from hashbench.learning.networks import HeadMethod, linear
-from hashbench.learning.standardise import Standardise
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -25,6 +25,8 @@ class MLS3RDUH(HeadMethod):
     and tanh, h in (-1, 1)^b; the loss of a batch of N:
 
         mean_ij log cosh(h_iᵀh_j / b - S_ij).
+
+    `standardise` puts a fixed layer that centres features and gives them unit scale before the head.
     """
 
     title: ClassVar[str] = "MLS3RDUH"
@@ -38,9 +40,10 @@ class MLS3RDUH(HeadMethod):
         url="https://doi.org/10.24963/ijcai.2020/479",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "Only the hash layer is trained, on frozen features; the paper trains the whole network.",
         "The similarities are computed from features extracted with dropout off; the published code leaves it on.",
-        "Features pass through a fixed layer that centres them and gives them unit scale.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Only the hash layer is trained, on frozen features; the paper trains the whole network.",
     )
 
     def __init__(
@@ -49,6 +52,7 @@ class MLS3RDUH(HeadMethod):
         cosine_neighbours: Share,
         diffusion_neighbours: Share,
         diffusion: Damping,
+        standardise: bool,
         learning_rate: Positive,
         weight_decay: NotNegative,
         batch_size: Count,
@@ -57,6 +61,7 @@ class MLS3RDUH(HeadMethod):
         self.cosine_neighbours = cosine_neighbours
         self.diffusion_neighbours = diffusion_neighbours
         self.diffusion = diffusion
+        self.standardise = standardise
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -64,13 +69,15 @@ class MLS3RDUH(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod.network`."""
-        return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
+        return nn.Sequential(
+            input_layer(n_features, self.standardise), linear(n_features, n_bits, generator), nn.Tanh()
+        )
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, features = images_of(train, device), train_rows(train, "pooled", device)
         targets = reconstructed_similarity(
             features,
             cosine_k=max(1, int(self.cosine_neighbours * len(features))),
@@ -83,7 +90,7 @@ class MLS3RDUH(HeadMethod):
 
         yield Training(
             head,
-            lambda batch: (features[batch], targets[batch][:, batch]),
+            lambda batch: (images.plain(batch), targets[batch][:, batch]),
             loss_terms,
             len(features),
             Recipe("sgd", self.learning_rate, self.batch_size, self.epochs, weight_decay=self.weight_decay),

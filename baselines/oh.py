@@ -17,7 +17,7 @@ from hashbench.learning.networks import HeadMethod
 from hashbench.learning.overview import OverviewState, oh_losses
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -47,8 +47,10 @@ class OH(HeadMethod):
         "The queues hold a share of the train images, the one that 4096 are of the official code's 50,000: longer ones "
         "would mostly hold an image's own older keys as its negatives.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",
-        "Views are drawn from a fixed number of pre-extracted ones; the official code augments afresh.",
         "The last epoch is used; the official code reports the best epoch on the queries.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Views are drawn from a fixed number of pre-extracted ones; the official code augments afresh.",
     )
 
     def __init__(
@@ -93,7 +95,7 @@ class OH(HeadMethod):
         query = QueryNetwork(head, glorot_linear(self.hidden, self.width, generator).to(device))
         length = max(1, round(self.queue_share * len(train)))
         memory = OverviewMemory(query, length, n_bits, self.width, generator).to(device)
-        views = StoredViews(train, "views", device)
+        images = images_of(train, device)
 
         def encode(weights: Mapping[str, Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
             encoded: tuple[Tensor, Tensor] = functional_call(query, dict(weights), (features,))
@@ -115,7 +117,7 @@ class OH(HeadMethod):
 
         yield Training(
             nn.ModuleList([query, memory]),
-            lambda batch: views.two(batch, generator),
+            lambda batch: images.two(batch, generator),
             loss_terms,
             len(train),
             Recipe("adam", self.learning_rate, self.batch_size, self.epochs, epsilon=self.adam_epsilon),

@@ -15,7 +15,7 @@ from hashbench.learning.binarize import sign
 from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.networks import HeadMethod, linear
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -100,13 +100,13 @@ class SDC(HeadMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
-        targets = calibrated_similarities(min(self.batch_size, len(train)) // 2, self.a, self.b).to(features.device)
+        images, frozen = images_of(train, device), train_rows(train, "pooled", device)
+        targets = calibrated_similarities(min(self.batch_size, len(train)) // 2, self.a, self.b).to(frozen.device)
 
-        def loss_terms(rows: Tensor) -> Mapping[str, Tensor]:
+        def loss_terms(rows: Tensor, frozen_rows: Tensor) -> Mapping[str, Tensor]:
             outputs = head(rows)
             return {
-                "calibration": calibration_loss(outputs, rows, targets),
+                "calibration": calibration_loss(outputs, frozen_rows, targets),
                 "quantisation": self.quantisation * (1 - F.cosine_similarity(outputs, sign(outputs))).mean(),
             }
 
@@ -121,7 +121,7 @@ class SDC(HeadMethod):
         )
         yield Training(
             head,
-            lambda batch: (features[batch],),
+            lambda batch: (images.plain(batch), frozen[batch]),
             loss_terms,
             len(train),
             recipe,

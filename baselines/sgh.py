@@ -37,6 +37,7 @@ class SGH(HeadMethod):
         year=2017,
         url="https://proceedings.mlr.press/v70/dai17a.html",
     )
+    trains_backbone: ClassVar[bool] = False
     deviations: ClassVar[tuple[str, ...]] = (
         "Training bits are thresholded at 1/2, as in the published code; the paper draws the threshold at random.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.networks import HeadMethod, linear
-from hashbench.learning.standardise import Standardise
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.structure import cosine_distances, half_gaussians
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Array, Paper, TrainView
 
 
@@ -27,6 +27,8 @@ class SSDH(HeadMethod):
     0, ignored, elsewhere. The head is a linear layer and tanh, h in (-1, 1)^b; the loss of a batch of N:
 
         mean_ij |S_ij| (h_iᵀh_j / b - S_ij)².
+
+    `standardise` puts a fixed layer that centres features and gives them unit scale before the head.
     """
 
     title: ClassVar[str] = "SSDH"
@@ -39,12 +41,14 @@ class SSDH(HeadMethod):
         url="https://doi.org/10.24963/ijcai.2018/148",
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "Only the hash layer is trained, on frozen features without dropout; the paper trains the whole VGG network.",
         "Distances are those between two different images; the published code also counts the zero distance of each "
         "image to itself.",
         "The histogram covers distances from 0 to 2 in bins of 0.01, not 0 to 1: features that may be negative reach "
         "cosines below 0.",
-        "Features pass through a fixed layer that centres them and gives them unit scale.",
+        "The hash layer starts from PyTorch's default; the published code draws it with a standard deviation of 0.001.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Only the hash layer is trained, on frozen features without dropout; the paper trains the whole VGG network.",
     )
 
     def __init__(
@@ -52,6 +56,7 @@ class SSDH(HeadMethod):
         *,
         alpha: NotNegative,
         beta: NotNegative,
+        standardise: bool,
         learning_rate: Positive,
         adam_epsilon: Positive,
         batch_size: Count,
@@ -59,6 +64,7 @@ class SSDH(HeadMethod):
     ) -> None:
         self.alpha = alpha
         self.beta = beta
+        self.standardise = standardise
         self.learning_rate = learning_rate
         self.adam_epsilon = adam_epsilon
         self.batch_size = batch_size
@@ -66,13 +72,15 @@ class SSDH(HeadMethod):
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod.network`."""
-        return nn.Sequential(Standardise(n_features), linear(n_features, n_bits, generator), nn.Tanh())
+        return nn.Sequential(
+            input_layer(n_features, self.standardise), linear(n_features, n_bits, generator), nn.Tanh()
+        )
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        features = train_rows(train, "pooled", device)
+        images, features = images_of(train, device), train_rows(train, "pooled", device)
         labels = torch.from_numpy(pseudo_labels(features.cpu().numpy(), self.alpha, self.beta)).to(features.device)
         near, far = (float((labels == value).float().mean()) for value in (1, -1))
 
@@ -81,7 +89,7 @@ class SSDH(HeadMethod):
 
         yield Training(
             head,
-            lambda batch: (features[batch], labels[batch][:, batch].float()),
+            lambda batch: (images.plain(batch), labels[batch][:, batch].float()),
             loss_terms,
             len(features),
             Recipe("adam", self.learning_rate, self.batch_size, self.epochs, epsilon=self.adam_epsilon),

@@ -41,6 +41,7 @@ class TBH(HeadMethod):
         year=2020,
         url="https://doi.org/10.1109/CVPR42600.2020.00289",
     )
+    trains_backbone: ClassVar[bool] = False
     deviations: ClassVar[tuple[str, ...]] = (
         "Training bits are thresholded at 1/2, as in the published code; the paper draws the threshold at random.",
         "The critics have no hidden layer, as in the published code.",

@@ -17,7 +17,7 @@ from hashbench.learning.networks import linear
 from hashbench.learning.standardise import Standardise
 from hashbench.learning.texts import TextKind
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews, train_rows
+from hashbench.learning.views import images_of, train_rows
 from hashbench.types import Paper, TrainView
 
 
@@ -48,12 +48,14 @@ class UHSCM(ExternalTextMethod):
     deviations: ClassVar[tuple[str, ...]] = (
         "It is told concept names, which no method without texts is; where they are the data set's own label names, "
         "the evaluation's classes are an input.",
-        "Only the hash layer is trained, on frozen features; the official code trains all of VGG-19.",
         "Features pass through a fixed layer that centres them and gives them unit scale.",
-        "The view is drawn from a fixed number of pre-extracted ones; the official code augments afresh.",
         "The learning rate is constant; the schedule is missing from the official code.",
         "Embeddings are float32; the official code computes them in half precision.",
         "The last epoch is used; the official code prints it beside the best epoch on the queries.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "Only the hash layer is trained, on frozen features; the official code trains all of VGG-19.",
+        "The view is drawn from a fixed number of pre-extracted ones; the official code augments afresh.",
     )
 
     def __init__(
@@ -87,18 +89,18 @@ class UHSCM(ExternalTextMethod):
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        images, concepts = (train_rows(train, field, device) for field in self.embeddings)
-        n_frequent = int(frequent_concepts(images, concepts).sum())
+        embedded, concepts = (train_rows(train, field, device) for field in self.embeddings)
+        n_frequent = int(frequent_concepts(embedded, concepts).sum())
         if n_frequent < 2:
             raise HashbenchError(
                 f"{self.title}: all but {n_frequent} of {len(concepts)} concepts are nearest to too few train images, "
                 "so all images would count as alike; give a concept list that fits the data set"
             )
-        probabilities = concept_probabilities(images, concepts, self.sharpness)
-        views = StoredViews(train, "views", device)
+        probabilities = concept_probabilities(embedded, concepts, self.sharpness)
+        images = images_of(train, device)
 
         def draw(batch: Tensor) -> tuple[Tensor, ...]:
-            return views.one(batch, generator), concept_similarity(probabilities[batch])
+            return images.one(batch, generator), concept_similarity(probabilities[batch])
 
         def loss_terms(rows: Tensor, similarity: Tensor) -> Mapping[str, Tensor]:
             return uhscm_terms(

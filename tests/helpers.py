@@ -30,7 +30,7 @@ def make_checkout(
 
     `git`: make it a git repository, which DVC's experiments need.
     """
-    for name in ("src", "baselines"):
+    for name in ("src", "baselines", "submissions"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True)
     copy_pipelines(folder)
     for name in ("dvc.yaml", "profile.yaml", "uv.lock", ".dvcignore", ".gitignore"):
@@ -61,7 +61,7 @@ def small_params(methods: Sequence[str], profile: dict[str, Any], epochs: int) -
     params: dict[str, Any] = read_params(ROOT)
     quick = params["profiles"]["quick"] | profile
     params["profiles"] = {"quick": quick}
-    params["methods"] = {name: params["methods"][name] for name in methods}
+    keep_methods(params, methods)
     params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
     for block in params["methods"].values():
         if "epochs" in block:
@@ -69,6 +69,14 @@ def small_params(methods: Sequence[str], profile: dict[str, Any], epochs: int) -
     for block in params["backbones"].values():
         block["weights"]["epochs"] = epochs
     return params | {"ablations": {}, "controls": [], "claims": []}
+
+
+def keep_methods(params: dict[str, Any], methods: Sequence[str]) -> None:
+    """Take all other methods out of params.yaml, but not out of what names them: ablations, controls and claims."""
+    params["methods"] = {name: params["methods"][name] for name in methods}
+    for blocks in (params["official"], params["search"]["spaces"]):
+        for name in set(blocks) - set(methods):
+            del blocks[name]
 
 
 def read_params(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from hashbench.cli import COMMANDS
 from hashbench.commands.trials import settings_of
+from hashbench.config.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,7 +55,7 @@ finally:
 
 
 def test_every_command_is_a_file_and_the_other_way_round() -> None:
-    shared = {"__init__", "options", "trials"}
+    shared = {"__init__", "options", "printing", "trials"}
     files = {path.stem for path in (ROOT / "src" / "hashbench" / "commands").glob("*.py")}
     assert files - shared == set(COMMANDS)
 
@@ -71,7 +72,7 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_outside_of_a_clone_a_command_says_what_it_needs(tmp_path: Path, command: list[str]) -> None:
     message = refused(hashbench(*command, cwd=tmp_path))
     assert message.startswith("hashbench: params.yaml is missing: ")
-    assert "needs a clone of hashbench; make one with `git clone`" in message
+    assert "needs a clone of hashbench; make one with `git clone`, run `uv sync` there" in message
 
 
 def test_a_wrong_variable_is_told_in_one_sentence() -> None:
@@ -121,10 +122,78 @@ def test_evaluate_prints_json(tmp_path: Path) -> None:
     path = tmp_path / "codes.npz"
     codes = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 1]])
     np.savez(path, query_codes=codes[:1], db_codes=codes, query_labels=[0], db_labels=[0, 1, 0])
-    done = hashbench("evaluate", str(path), "--json")
+    done = hashbench("evaluate", str(path), "--format", "json")
     assert done.returncode == 0, done.stderr
     # Ranks: relevant, other, relevant: (1/1 + 2/3) / 2.
-    assert json.loads(done.stdout)["map"] == pytest.approx(5 / 6)
+    assert json.loads(done.stdout)["evaluations"][0]["map"] == pytest.approx(5 / 6)
+
+
+def test_evaluating_a_small_file_imports_little(tmp_path: Path) -> None:
+    """What it imports is nearly all of what a start takes."""
+    codes = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 1]])
+    np.savez(tmp_path / "codes.npz", query_codes=codes[:1], db_codes=codes, query_labels=[0], db_labels=[0, 1, 0])
+    heavy = {"torch", "pandas", "matplotlib", "h5py", "pyarrow", "scipy.io", "rich", "dvc", "timm"}
+    script = f"""
+import sys
+from hashbench.cli import main
+try:
+    main(["evaluate", "codes.npz"])
+finally:
+    print("loaded:", *sorted({heavy!r} & set(sys.modules)))
+"""
+    call = [sys.executable, "-c", script]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_help_of_evaluate_shows_three_examples() -> None:
+    done = hashbench("evaluate", "--help")
+    assert done.stdout.count("\n  hashbench evaluate ") == 3
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_gets_completion_of_commands_and_options(shell: str) -> None:
+    done = hashbench("--print-completion", shell)
+    assert done.returncode == 0, done.stderr
+    for word in (*COMMANDS, "query-codes", "min_k_relevant"):
+        assert word in done.stdout
+
+
+def test_files_are_completed_as_shtab_does_it() -> None:
+    import shtab
+
+    from hashbench.commands.options import FILE_COMPLETION
+
+    assert FILE_COMPLETION.items() <= shtab.FILE.items()
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "POSIX", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii:strict"}])
+def test_any_locale_will_do(locale: dict[str, str]) -> None:
+    for command in (["show", "table1"], ["show", "table3"], ["list"], ["list", "--hyperparameters"]):
+        done = hashbench(*command, **locale)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_no_name_is_broken_in_a_pipe() -> None:
+    done = hashbench("list", COLUMNS="40")
+    names = [*load_params(ROOT / "params.yaml").methods]
+    for name in names:
+        assert re.search(rf"^{name} ", done.stdout, re.MULTILINE), name
+
+
+def test_a_missing_part_of_the_suite_is_named(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["jinja2"] = None  # as if it were not installed
+from hashbench.cli import main
+main(["table", "table1"])
+"""
+    call = [sys.executable, "-c", script]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    message = refused(done)
+    assert "needs the package jinja2" in message
+    assert "pip install 'hashbench[suite]'" in message
 
 
 def test_list_names_every_profile() -> None:

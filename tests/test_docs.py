@@ -102,6 +102,14 @@ def subcommands():
     return next(action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
 
 
+def options(name):
+    """Every option of a subcommand and of its actions."""
+    parsers = [subcommands()[name]]
+    for action in parsers[0]._actions:
+        parsers += action.choices.values() if isinstance(action, argparse._SubParsersAction) else []
+    return {option for each in parsers for option in each._option_string_actions}
+
+
 def sessions():
     """The functions of noxfile.py that are sessions."""
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
@@ -138,7 +146,7 @@ def test_commands_exist(page):
     commands = re.findall(r"(?:`|uv run |^\$ )hashbench ([a-z]\w*)(.*?)(?:`|#|$)", text, re.MULTILINE)
     for name, arguments in commands:
         assert name in subcommands(), f"{page.name}: hashbench {name}"
-        assert set(re.findall(r"--[\w-]+", arguments)) <= set(subcommands()[name]._option_string_actions)
+        assert set(re.findall(r"--[\w-]+", arguments)) <= options(name)
 
 
 def test_the_command_line_page_names_everything():
@@ -147,12 +155,12 @@ def test_the_command_line_page_names_everything():
     assert set(re.findall(r"^\| `nox -s (\w+)", text, re.MULTILINE)) == sessions()
     for line in re.findall(r"^\| `hashbench .*", text, re.MULTILINE):
         name = line.split()[2].strip("`")
-        assert set(re.findall(r"--[\w-]+", line)) <= set(subcommands()[name]._option_string_actions), line
+        assert set(re.findall(r"--[\w-]+", line)) <= options(name), line
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 SOURCE = ("src", "baselines", "params.yaml", "dvc.yaml", "pipelines/ablations.yaml", "noxfile.py")
-MOST_PLACES = {"method": 4, "data set": 4, "backbone": 1, "figure": 2, "sorter": 3}
+MOST_PLACES = {"method": 4, "data set": 4, "backbone": 1, "metric": 4, "figure": 2, "sorter": 3}
 
 
 def places():
@@ -191,7 +199,8 @@ def test_the_tree_is_that_of_the_repository():
     tree = ARCHITECTURE.partition("```text\n")[2].partition("```")[0].splitlines()
     inside = "\n".join(line.strip() for line in tree if line.startswith("  "))
     package = ROOT / "src" / "hashbench"
-    ours = {path.name + "/" * path.is_dir() for path in package.iterdir() if not path.name.startswith("_")}
+    files = [path for path in package.iterdir() if path.is_dir() or path.suffix == ".py"]
+    ours = {path.name + "/" * path.is_dir() for path in files if not path.name.startswith("_")}
     assert ours - {"baselines/"} <= set(re.findall(r"^\w+/|\w+\.py", inside, re.MULTILINE))
     assert set(re.findall(r"^\w+(?:/|\.py)", inside, re.MULTILINE)) <= ours
     for line in tree:

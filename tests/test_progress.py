@@ -8,9 +8,11 @@ import pty
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from hashbench import progress
+from hashbench.evaluation import evaluate
 
 LOOP = """
 import logging, time
@@ -37,6 +39,12 @@ def test_a_piped_loop_tells_how_far_it_is(lines: pytest.LogCaptureFixture) -> No
 def test_a_loop_of_unknown_length_tells_how_many_are_done(lines: pytest.LogCaptureFixture) -> None:
     assert list(progress.track(iter("ab"), "letters")) == ["a", "b"]
     assert lines.messages == ["letters: 1", "letters: 2"]
+
+
+def test_a_long_evaluation_tells_how_far_it_is(lines: pytest.LogCaptureFixture) -> None:
+    evaluate(np.zeros((130, 4)), np.zeros((2, 4)), np.zeros(130, int), np.zeros(2, int))
+    told = [line.rpartition(",")[0] for line in lines.messages]
+    assert told == [f"ranking, 64 queries at a time: {done} of 3" for done in (1, 2, 3)]
 
 
 def test_a_short_loop_says_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,7 +42,8 @@ class MadeFrom(Frozen):
 
     `code`: digest of the source files that compute; `versions` of the packages that do; `hyperparameters`: the
     arguments of the method's constructor; `split`, `features`: digests of what it is fitted on; `seed`: what the
-    repetition's number was turned into.
+    repetition's number was turned into; `backbone_training`: how the backbone was trained along, None where it stayed
+    frozen.
     """
 
     code: str
@@ -53,6 +54,7 @@ class MadeFrom(Frozen):
     seed: int
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
+    backbone_training: dict[str, Any] | None = None
 
     def fingerprint(self, bits: int) -> str:
         """The digest of all of this, for one code length."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import Features, files_of_features, open_features, read_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.params import params_path, read_params
+from hashbench.artefacts.seconds import write_fit_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.artefacts.weights import weights_path
-from hashbench.cells import Cell, FitRecord, MadeFrom
+from hashbench.cells import Cell, FitRecord, MadeFrom, Value
 from hashbench.config.selection import FitParams
 from hashbench.execution.machine import processor_name
 from hashbench.execution.sessions import CheckpointFiles, session_of, stopping_on_signals
@@ -23,6 +25,7 @@ from hashbench.features.specs import Pretraining
 from hashbench.features.views import views_seed
 from hashbench.fingerprint import Program, digest_of, program_of
 from hashbench.fitting import Fitted, fit_cells, new_method
+from hashbench.learning.inputs import needs_of
 from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method, module_of
 from hashbench.types import TrainableBackbone
@@ -59,23 +62,43 @@ class Fitter:
         """What computes the codes."""
         return program_of("hashbench.stages.fit", module_of(self.params.code))
 
-    def new_method(self) -> Method:
-        """The method with its hyperparameters."""
-        return new_method(self.params.method, self.method_class, self.params.hyperparameters)
+    def new_method(self, dataset: str | None = None) -> Method:
+        """The method with its hyperparameters, those on a data set where one is named."""
+        values = self.params.hyperparameters if dataset is None else self.hyperparameters(dataset)
+        return new_method(self.params.method, self.method_class, values)
+
+    def hyperparameters(self, dataset: str) -> dict[str, Value]:
+        """The hyperparameters with which the method is fitted to a data set."""
+        return self.params.hyperparameters_for(_split_of(self.layout, dataset).n_train)
 
     def made_from(self, cell: Cell) -> MadeFrom:
         """Everything that decides a cell's codes."""
-        split, features = _inputs(self.layout, cell.dataset, cell.backbone)
+        split = _split_of(self.layout, cell.dataset)
         return MadeFrom(
             code=self.program.digest,
             versions=self.program.versions,
-            hyperparameters=self.params.hyperparameters,
-            split=split,
-            features=features,
+            hyperparameters=self.params.hyperparameters_for(split.n_train),
+            split=split.digest,
+            features=_features_of(self.layout, cell.dataset, cell.backbone),
             seed=cell.derived_seed(self.params.base_seed),
             device=self.params.device,
             precision=self.params.precision,
+            backbone_training=self.backbone_training(cell.dataset, cell.backbone),
         )
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Whether the method trains its own copy of the backbone in this run."""
+        return self.params.backbone_training is not None and getattr(self.method_class, "trains_backbone", False)
+
+    def backbone_training(self, dataset: str, backbone: str) -> dict[str, Any] | None:
+        """What decides the codes where a copy of the backbone is trained: how, and on which views."""
+        if not self.trains_backbone:
+            return None
+        assert self.params.backbone_training is not None
+        training = self.params.backbone_training.model_dump(mode="json")
+        recipe = self.params.augmentations[dataset].model_dump(mode="json")
+        return {**training, "rates": training["rates"].get(backbone, {}), "augmentation": recipe}
 
     def is_up_to_date(self, cell: Cell) -> bool:
         """Whether an undamaged model and undamaged codes are there that were made from the same."""
@@ -92,13 +115,13 @@ class Fitter:
 
     def batches(self, cells: Sequence[Cell]) -> list[Batch]:
         """Which cells are fitted together: on a GPU all heads on the same features, for one would not fill it."""
-        if not self.on_gpu or "backbone" in self.new_method().needs:
+        if not self.on_gpu or self.trains_backbone:
             return [(cell,) for cell in cells]
         return [tuple(batch) for _, batch in groupby(cells, key=lambda cell: (cell.dataset, cell.backbone))]
 
     def reads(self, batch: Batch) -> dict[Path, Path]:
         """Every file that `fit` opens: its place below the working directory, and where it lies."""
-        dataset, backbone, needs = batch[0].dataset, batch[0].backbone, self.new_method().needs
+        dataset, backbone, needs = batch[0].dataset, batch[0].backbone, self.needs
         found = files_of_features(self.layout, dataset, backbone, needs)
         found.append(params_path(self.layout, f"fit/{self.params.method}"))
         own = Path(self.params.code)
@@ -115,6 +138,11 @@ class Fitter:
         if isinstance(weights, Pretraining):
             return {file: file for file in (path, store.sidecar(path))}
         return {Path("weights") / weights.file: path}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The features that the method reads in this run."""
+        return needs_of(self.new_method(), self.trains_backbone)
 
     def writes(self, batch: Batch) -> list[Path]:
         """Every file that `fit` leaves."""
@@ -134,30 +162,40 @@ class Fitter:
 
     def fitted(self, batch: Batch, checkpoint: CheckpointFiles | None = None) -> list[Fitted]:
         """Cells on the same features, fitted and encoded, and not kept."""
-        methods = [self.new_method() for _ in batch]
-        features = self.features(batch[0].dataset, batch[0].backbone, methods[0].needs)
+        methods = [self.new_method(batch[0].dataset) for _ in batch]
+        features = self.features(batch[0].dataset, batch[0].backbone)
         bits, seeds = [cell.bits for cell in batch], [cell.derived_seed(self.params.base_seed) for cell in batch]
         with stopping_on_signals() as stopping:
             session = session_of(self.params, batch[0].name, checkpoint, stopping)
             return fit_cells(methods, features, bits, seeds, session)
 
-    def features(self, dataset: str, backbone: str, needs: frozenset[str]) -> Features:
-        """The features that a method needs, opened once for all cells in a row on the same."""
-        key = (self.layout, dataset, backbone, needs)
+    def features(self, dataset: str, backbone: str) -> Features:
+        """The features that the method needs, opened once for all cells in a row on the same."""
+        trainable = self.trainable_backbone(dataset, backbone)
+        inputs = (
+            _split_of(self.layout, dataset),
+            _features_of(self.layout, dataset, backbone),
+            digest_of(self.backbone_training(dataset, backbone)),
+        )
+        key = (Path.cwd(), self.layout, dataset, backbone, inputs, self.needs)
         if key not in _opened:
-            trainable = self.trainable_backbone(dataset, backbone) if "backbone" in needs else None
             _opened.clear()
-            _opened[key] = open_features(self.layout, dataset, backbone, needs, trainable)
+            _opened[key] = open_features(self.layout, dataset, backbone, self.needs, trainable)
         return _opened[key]
 
-    def trainable_backbone(self, dataset: str, backbone: str) -> TrainableBackbone:
-        """A run's backbone as a method may train its own copy of it."""
+    def trainable_backbone(self, dataset: str, backbone: str) -> TrainableBackbone | None:
+        """The run's backbone where the method trains its own copy of it."""
+        if not self.trains_backbone:
+            return None
         from hashbench.features.finetune import FineTuning
 
+        assert self.params.backbone_training is not None
         spec = self.params.backbones[backbone]
         return FineTuning(
             spec,
             weights_path(self.layout, dataset, backbone, spec),
+            self.params.backbone_training,
+            self.params.backbone_training.rates.get(backbone, {}),
             self.params.augmentations[dataset],
             views_seed(self.params.base_seed, dataset),
             self.params.device,
@@ -171,15 +209,27 @@ class Fitter:
             curves={name: list(values) for name, values in fitted.log.curves.items()},
             remarks=list(fitted.log.remarks),
         )
-        seconds = (fitted.fit_seconds, fitted.encode_seconds)
-        fits.write_fit(self.layout, cell, fitted.method.state_dict(), fitted.codes, fingerprint, record, seconds)
+        # Seconds first: a cell that was killed before its codes were kept is fitted and timed again.
+        write_fit_seconds(self.layout, cell, fingerprint, fitted.fit_seconds, fitted.encode_seconds)
+        fits.write_fit(self.layout, cell, fitted.method.state_dict(), fitted.codes, fingerprint, record)
         log.debug("%s: fitted in %.2f s", cell.name, fitted.fit_seconds)
 
 
-_opened: dict[tuple[Layout, str, str, frozenset[str]], Features] = {}
+_opened: dict[Any, Features] = {}  # of this process: the last features that were used, by all that decides them
 
 
-@cache
-def _inputs(layout: Layout, dataset: str, backbone: str) -> tuple[str, str]:
-    """Digests of the split and the features that cells are fitted on."""
-    return read_split(layout.split(dataset)).digest, read_record(layout, dataset, backbone)["digest"]
+class _SplitNote(NamedTuple):
+    """What is needed of a split."""
+
+    digest: str
+    n_train: int
+
+
+def _split_of(layout: Layout, dataset: str) -> _SplitNote:
+    split = read_split(layout.split(dataset))
+    return _SplitNote(split.digest, len(split.train))
+
+
+def _features_of(layout: Layout, dataset: str, backbone: str) -> str:
+    """The digest of the features that cells are fitted on."""
+    return read_record(layout, dataset, backbone).digest

@@ -18,6 +18,7 @@ import numpy as np
 from hashbench.cells import Value
 from hashbench.config.hyperparameters import arguments_of, check_hyperparameters
 from hashbench.errors import HashbenchError
+from hashbench.learning.inputs import needs_of
 from hashbench.learning.session import Session
 from hashbench.learning.texts import MARKS, why_left_out
 from hashbench.methods.base import GivesLogits, Method
@@ -88,7 +89,7 @@ def fit_cells(
 
 
 def _require_what_it_needs(method: Method, train: TrainView) -> None:
-    if not (lacking := sorted(method.needs - train.provides)):
+    if not (lacking := sorted(needs_of(method, train.backbone is not None) - train.provides)):
         return
     kind: Any = getattr(method, "texts", None)
     if kind in MARKS:

@@ -28,10 +28,11 @@ def track(items: Iterable[_T], description: str, total: int | None = None) -> It
 
         yield from bar(items, description, total, console=Console(stderr=True), transient=True)
     else:
-        yield from _lines(items, description, total)
+        yield from tell(items, description, total)
 
 
-def _lines(items: Iterable[_T], description: str, total: int | None) -> Iterator[_T]:
+def tell(items: Iterable[_T], description: str, total: int | None = None) -> Iterator[_T]:
+    """Yield `items` and log a plain line now and then: for a loop that may run inside one that has a bar."""
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

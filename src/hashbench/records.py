@@ -26,9 +26,10 @@ class EvaluationSummary(Frozen):
     """Every number that follows from codes and labels; docs/evaluation.md defines them.
 
     `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
-    0..b; `*_histogram`: pairs at each distance; `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean
-    absolute correlation of two different bits; `map_ci95`: interval over resampled queries. `asymmetric`: the numbers
-    of another ranking, by real-valued queries, where the method gives their logits.
+    0..b; `measures`: those of `evaluation.metrics.MEASURES`, by name; `*_histogram`: pairs at each distance;
+    `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean absolute correlation of two different bits;
+    `map_ci95`: interval over resampled queries. `asymmetric`: the numbers of another ranking, by real-valued queries,
+    where the method gives their logits.
     """
 
     k: int | None
@@ -45,8 +46,7 @@ class EvaluationSummary(Frozen):
     recall_at: list[float]
     radius_precision: list[float]
     radius_recall: list[float]
-    precision_within_2: float
-    found_nothing_within_2: float
+    measures: dict[str, float]
     relevant_histogram: list[int]
     other_histogram: list[int]
     bit_balance: list[float]
@@ -57,13 +57,11 @@ class EvaluationSummary(Frozen):
     asymmetric: AsymmetricSummary | None = None
 
 
-class RunRecord(Frozen):
-    """One cell of a table: what was run on what, and what came out.
+class EvaluatedCell(Frozen):
+    """What every record of a cell says: where it stands, on which split, and what its codes give.
 
-    `split` names the protocol; `codes` is the digest of the codes, `logits` of the real values behind the queries' bits
-    where the method gives them; `fingerprint` of all that decides the codes, and
-    `evaluator` the digest of the source files that computed the evaluation; `made_by`: fitted here, or codes that
-    others submitted.
+    `split` names the protocol; `codes` is the digest of the codes, and `evaluator` that of the source files that
+    computed the evaluation.
     """
 
     profile: str
@@ -78,11 +76,7 @@ class RunRecord(Frozen):
     n_database: int
     n_train: int
     codes: str
-    fingerprint: str
     evaluator: str
-    made_by: Literal["reproduced", "submitted"] = "reproduced"
-    logits: str | None = None
-    fit: FitRecord
     evaluation: EvaluationSummary
 
     @property
@@ -91,8 +85,27 @@ class RunRecord(Frozen):
         return Cell(self.dataset, self.backbone, self.method, self.bits, self.seed)
 
 
+class RunRecord(EvaluatedCell):
+    """A cell that was fitted here: what was run on what, and what came out.
+
+    `fingerprint`: the digest of all that decides the codes; `logits`: of the real values behind the queries' bits,
+    where the method gives them.
+    """
+
+    fingerprint: str
+    logits: str | None = None
+    made_by: Literal["reproduced"] = "reproduced"
+    fit: FitRecord
+
+
+class SubmittedRecord(EvaluatedCell):
+    """A cell of codes that others made: they were evaluated here, and how they were made is not known."""
+
+    made_by: Literal["submitted"] = "submitted"
+
+
 class CellSeconds(Frozen):
-    """Wall-clock seconds of one cell; they live in the cost files alone."""
+    """Wall-clock seconds of one cell, NaN where nobody measured them; they live in the cost files alone."""
 
     fit: float
     encode: float

@@ -10,16 +10,29 @@ import numpy as np
 
 from hashbench.artefacts.codes import StoredCodes
 from hashbench.artefacts.layout import Layout
-from hashbench.artefacts.records import read_queries, read_records, read_seconds
+from hashbench.artefacts.records import read_queries, read_records
+from hashbench.artefacts.seconds import read_seconds
 from hashbench.artefacts.split import read_split
+from hashbench.artefacts.submissions import read_notes, read_submitted, submission_folders
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics, paired_bootstrap
 from hashbench.fitting import new_method
 from hashbench.learning.texts import MARKS
+from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method
 from hashbench.records import Cell
-from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
+from hashbench.report.bundle import (
+    Ablation,
+    Contest,
+    Gallery,
+    HyperparameterNote,
+    MethodCard,
+    PerClass,
+    ReportBundle,
+    Submission,
+    Variant,
+)
 from hashbench.report.published import open_published
 from hashbench.types import Array, Codes, Split
 
@@ -44,7 +57,18 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         published=open_published(layout.root / "results" / "published.csv"),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
         left_out=params.left_out,
+        submissions=submissions_of(layout),
     )
+
+
+def submissions_of(layout: Layout) -> tuple[Submission, ...]:
+    """What others submitted to the tables of a profile."""
+    found = []
+    for folder in submission_folders(layout.root):
+        notes = read_notes(folder)
+        runs = tuple(record for record in read_submitted(folder) if record.profile == layout.profile)
+        found.append(Submission(folder.name, notes.title, notes.paper, runs))
+    return tuple(each for each in found if each.runs)
 
 
 def bundle_of(
@@ -85,15 +109,27 @@ def ablation_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         profile=layout.profile,
         version=version("hashbench"),
         command=f"nox -s ablations -- --profile {layout.profile}",
-        records=tuple(record for record in records if record.method in params.methods),
-        ap={},
+        records=tuple(record for record in records if record.method in params.methods and record.bits in params.bits),
+        ap={
+            cell: arrays["ap"]
+            for each in (layout, main)
+            for cell, arrays in read_queries(each.queries).items()
+            if cell.method in params.methods and cell.bits in params.bits
+        },
         methods=cards_of(params),
         dataset_titles=params.dataset_titles,
         backbone_titles=params.backbone_titles,
         paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
         controls=tuple(params.controls),
-        ablations=tuple(Ablation(base, tuple(names)) for base, names in params.variants.items()),
+        ablations=tuple(
+            Ablation(base, tuple(_variant(name, params.methods[name]) for name in names))
+            for base, names in params.variants.items()
+        ),
     )
+
+
+def _variant(name: str, texts: MethodTexts) -> Variant:
+    return Variant(name, texts.label or name.replace("_", " "), str(texts.against))
 
 
 def cards_of(params: ReportParams) -> dict[str, MethodCard]:
@@ -108,7 +144,7 @@ def _card(name: str, texts: MethodTexts) -> MethodCard:
     return MethodCard(
         title=f"{method_class.title} ({mark})" if mark else method_class.title,
         paper=method_class.paper,
-        deviations=tuple(new_method(name, method_class, values).deviations),
+        deviations=deviations_of(new_method(name, method_class, values), texts.backbone_is_trained),
         hyperparameters=tuple(
             HyperparameterNote(key, entry.value, entry.source, entry.note)
             for key, entry in texts.hyperparameters.items()
@@ -116,6 +152,13 @@ def _card(name: str, texts: MethodTexts) -> MethodCard:
         under_study=texts.under_study,
         external_text=mark,
     )
+
+
+def deviations_of(method: Method, backbone_is_trained: bool) -> tuple[str, ...]:
+    """Where a method differs from what was published, in a run that trains the backbone or in one that does not."""
+    if backbone_is_trained and getattr(method, "trains_backbone", False):
+        return tuple(method.deviations)
+    return (*method.deviations, *getattr(method, "if_frozen", ()))
 
 
 def gallery_of(

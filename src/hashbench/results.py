@@ -22,12 +22,12 @@ def load(folder: str | Path) -> pd.DataFrame:
 
     Columns: profile, dataset, split, split_digest, n_query, n_database, n_train, backbone, features, method, bits,
     seed, made_by; k (<NA>: no cut-off), denominator, empty; map, map_optimistic, map_pessimistic, ndcg,
-    precision_within_2, found_nothing_within_2, bit_correlation, distinct_codes, largest_bucket; map_low and map_high,
-    the ends of the 95 % interval of map over queries; precision_at_<rank> and recall_at_<rank>, NaN where a run was
-    not evaluated at the rank; derived_seed, fingerprint. docs/evaluation.md defines the measures; all are shares in
-    [0, 1] but distinct_codes and largest_bucket, which count items. asymmetric_map, asymmetric_map_optimistic,
-    asymmetric_map_pessimistic and asymmetric_ndcg are of another ranking, `evaluate_asymmetric`; NaN for methods that
-    give no logits.
+    bit_correlation, distinct_codes, largest_bucket; the measures of `evaluation.metrics`; map_low and map_high, the
+    ends of the 95 % interval of map over queries; precision_at_<rank> and recall_at_<rank>, NaN where a run was
+    not evaluated at the rank; derived_seed, fingerprint, evaluator. docs/evaluation.md defines the measures; all are
+    shares in [0, 1] but distinct_codes and largest_bucket, which count items. asymmetric_map,
+    asymmetric_map_optimistic, asymmetric_map_pessimistic and asymmetric_ndcg are of another ranking,
+    `evaluate_asymmetric`; NaN for methods that give no logits.
     Raises HashbenchError where the folder holds no valid run records.
     """
     return frame_of(read_records(_file(folder, RECORDS)))

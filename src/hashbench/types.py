@@ -79,8 +79,15 @@ class Split:
 class TrainableBackbone(Protocol):
     """A run's backbone as a method may fine-tune it: a fresh copy of the network and its training augmentation."""
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the backbone, whatever the rest of the method learns at."""
+
     def build(self) -> Any:
-        """A new torch module with the run's weights: images float32 (m, 3, s, s) -> patch tokens (m, p, d)."""
+        """A new torch module with the run's weights: images float32 (m, 3, s, s) -> pooled (m, d), tokens (m, p, d_t).
+
+        Weights that the run does not train need no gradient.
+        """
 
     def augment(self, images: Array, rows: Array, view: int) -> Any:
         """View number `view` of uint8 images (m, h, w, 3) whose row numbers are `rows`: float32 (m, 3, s, s).
@@ -97,11 +104,10 @@ class ItemView:
     """Rows of one data set as a method may see them. Arrays may be memory-mapped; all are read-only.
 
     `rows` int64 (m,); `pooled` float32 (m, d); `token_mean` float32 (m, d_t), the mean of the patch tokens (the same
-    array as `pooled` where the backbone pools by averaging); `images` uint8 (m, h, w, 3); `backbone`: given where a
-    method may train its own copy; `clip_pooled` float32 (m, e): embeddings of the images by a vision-language model,
-    in the space where it embeds texts too. `embedded_by`: for each `clip_` field, the model and the digest of its
-    weights. What a run does not provide is None. There is no label field: methods are blind to
-    labels by type.
+    array as `pooled` where the backbone pools by averaging); `images` uint8 (m, h, w, 3); `backbone`: given where the
+    run trains a copy of it for each method; `clip_pooled` float32 (m, e): embeddings of the images by a vision-language
+    model, in the space where it embeds texts too. `embedded_by`: for each `clip_` field, the model and the digest of
+    its weights. What a run does not provide is None. There is no label field: methods are blind to labels by type.
     """
 
     rows: Array

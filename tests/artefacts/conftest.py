@@ -67,7 +67,7 @@ def fit_record(split: Split) -> FitRecord:
 def evaluated(split: Split, codes: tuple[Codes, Codes]) -> tuple[StoredEvaluation, dict[str, Array]]:
     """The cell's evaluation, and its values query by query."""
     evaluation = evaluate_codes(*codes, split, EvaluationRules(5, "relevant_in_top_k", "zero", (1, 2)))
-    stored = StoredEvaluation(summarise(evaluation, codes[1], 7), "e" * 12, 0.25)
+    stored = StoredEvaluation(fingerprint="a" * 12, summary=summarise(evaluation, codes[1], 7), evaluator="e" * 12)
     ap = ap_of_queries(evaluation)
     assert set(ap) == set(AP)
     return stored, ap

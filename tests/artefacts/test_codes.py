@@ -21,7 +21,7 @@ def stored(layout: Layout, split: Split) -> StoredCodes:
 
 
 def as_fitted(layout: Layout, cell: Cell, codes: Pair, fit_record: FitRecord) -> None:
-    fits.write_fit(layout, cell, {}, dict(zip(("query", "database"), codes, strict=True)), "f", fit_record, (1.0, 1.0))
+    fits.write_fit(layout, cell, {}, dict(zip(("query", "database"), codes, strict=True)), "f", fit_record)
 
 
 def same(one: Pair, other: Pair) -> bool:

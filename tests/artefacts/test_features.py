@@ -105,14 +105,12 @@ def test_blocks_go_on_after_the_finished_rows(layout: Layout) -> None:
 
 def test_the_digest_of_features_is_that_of_their_content(layout: Layout) -> None:
     before = features.read_record(layout, "digits", "vit")
-    assert before["made_from"] == {"pooled": MADE_FROM, "views": MADE_FROM}
+    assert before.made_from == {"pooled": MADE_FROM, "views": MADE_FROM}
     other_code = {**MADE_FROM, "code": "abd"}
-    assert (
-        features.write_record(layout, "digits", "vit", {"pooled": other_code, "views": MADE_FROM}) == before["digest"]
-    )
+    assert features.write_record(layout, "digits", "vit", {"pooled": other_code, "views": MADE_FROM}) == before.digest
     folder = layout.features("digits", "vit")
     store.write_array(folder / "pooled.npy", POOLED + 1, {})
-    assert features.write_record(layout, "digits", "vit", before["made_from"]) != before["digest"]
+    assert features.write_record(layout, "digits", "vit", before.made_from) != before.digest
 
 
 def test_a_damaged_record_is_refused(layout: Layout) -> None:
@@ -203,13 +201,13 @@ def test_a_weights_record_comes_back_and_is_refused_when_damaged(layout: Layout)
     save_file({"w": POOLED}, file)
     weights.write_weights_record(layout, ("digits", "vit"), file, None)
     first = weights.read_weights_record(layout, "digits", "vit")
-    assert (first["file"], first["made_from"]) == ("published.safetensors", None)
+    assert (first.file, first.made_from) == ("published.safetensors", None)
     save_file({"w": POOLED}, file, {"another": "header"})
     weights.write_weights_record(layout, ("digits", "vit"), file, {"seed": 1})
-    assert weights.read_weights_record(layout, "digits", "vit") == {**first, "made_from": {"seed": 1}}
+    assert weights.read_weights_record(layout, "digits", "vit") == first.model_copy(update={"made_from": {"seed": 1}})
     save_file({"w": POOLED + 1}, file)
     weights.write_weights_record(layout, ("digits", "vit"), file, None)
-    assert weights.read_weights_record(layout, "digits", "vit")["tensors"] != first["tensors"]
+    assert weights.read_weights_record(layout, "digits", "vit").tensors != first.tensors
     flip_a_byte(layout.weights_record("digits", "vit"))
     with pytest.raises(store.DamagedError, match=r"digits-vit\.json is damaged"):
         weights.read_weights_record(layout, "digits", "vit")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from hashbench.artefacts import store
+from hashbench.artefacts.features import FeaturesRecord
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.manifest import DatasetNote, Manifest, digests_of_files, read_manifest, write_manifest
+from hashbench.artefacts.weights import WeightsRecord
 from hashbench.errors import HashbenchError
 
 
@@ -20,8 +22,8 @@ def manifest() -> Manifest:
         files={"table1.md": "0" * 64},
         programs={"0123456789ab": {"hashbench.stages.fit": "ba9876543210"}},
         datasets={"digits": DatasetNote(classes=["0", "µ"], pixels="1" * 64)},
-        weights={"digits-vit_micro": {"file": "a.safetensors", "tensors": "2" * 64, "made_from": None}},
-        features={"digits-vit_micro": {"digest": "3" * 12, "made_from": {"pooled": {"views": 2}}}},
+        weights={"digits-vit_micro": WeightsRecord(file="a.safetensors", tensors="2" * 64, made_from=None)},
+        features={"digits-vit_micro": FeaturesRecord(digest="3" * 12, made_from={"pooled": {"views": 2}})},
     )
 
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashbench.artefacts import store
+from hashbench.artefacts.array_builder import ArrayBuilder
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of, program_of
 
@@ -118,7 +119,7 @@ def digest_of_files(*paths):
 
 def test_an_opened_array_is_mapped_read_only_and_checked(tmp_path):
     path = tmp_path / "a.npy"
-    builder = store.ArrayBuilder(path, (3, 2), np.float32, {})
+    builder = ArrayBuilder(path, (3, 2), np.float32, {})
     builder.add(np.ones((3, 2)))
     builder.finish()
     array = store.open_array(path)
@@ -135,7 +136,7 @@ ROWS = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
 
 
 def _builder(path, made_from="x", n=10):
-    return store.ArrayBuilder(path, (n, 4), np.float32, {"made_from": made_from})
+    return ArrayBuilder(path, (n, 4), np.float32, {"made_from": made_from})
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
@@ -157,7 +158,7 @@ def test_a_build_that_was_broken_off_goes_on_where_it_stopped(tmp_path_factory, 
     assert sorted(p.name for p in path.parent.iterdir()) == ["a.npy", "a.npy.json"]
 
 
-@pytest.mark.parametrize("change", ["made_from", "shape", "progress", "part"])
+@pytest.mark.parametrize("change", ["made_from", "shape", "progress", "no blocks", "part"])
 def test_a_build_from_something_else_or_damaged_starts_anew(tmp_path, change):
     path = tmp_path / "a.npy"
     builder = _builder(path)
@@ -165,6 +166,9 @@ def test_a_build_from_something_else_or_damaged_starts_anew(tmp_path, change):
     del builder
     if change == "progress":
         (tmp_path / "a.npy.progress").write_text("{")
+    elif change == "no blocks":
+        said = store.read_sealed(tmp_path / "a.npy.progress")
+        store.write_sealed(tmp_path / "a.npy.progress", {"identity": said["identity"]})
     elif change == "part":
         (tmp_path / "a.npy.part").write_bytes(b"no array")
     builder = _builder(path, "y" if change == "made_from" else "x", 9 if change == "shape" else 10)

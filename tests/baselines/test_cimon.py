@@ -90,6 +90,7 @@ def test_it_learns_and_groups_share_codes(grouped: tuple[Array, Array]) -> None:
         contrast=0.3,
         temperature=0.5,
         hidden=32,
+        standardise=True,
         learning_rate=0.1,
         momentum=0.9,
         weight_decay=1e-5,

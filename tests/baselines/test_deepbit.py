@@ -12,9 +12,13 @@ from hashbench.types import ItemView, TrainView
 
 OPTIONS = {
     "learning_rate": 1e-2,
+    "decay": 1.0,
+    "decay_epochs": 1,
     "evenness_weight": 1.0,
     "invariance_weight": 1e-3,
     "invariance_learning_rate": 1e-3,
+    "invariance_decay_epochs": 1,
+    "standardise": True,
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "batch_size": 32,

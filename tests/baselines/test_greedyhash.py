@@ -10,7 +10,14 @@ from hashbench.baselines.greedyhash import GreedyHash
 from hashbench.learning.session import Session
 from hashbench.seeding import torch_generator
 
-OPTIONS = {"penalty_weight": 0.1, "learning_rate": 1e-2, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 32}
+OPTIONS = {
+    "penalty_weight": 0.1,
+    "standardise": True,
+    "learning_rate": 1e-2,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 32,
+}
 
 
 def _cosine(a, b):

@@ -15,6 +15,7 @@ OPTIONS = {
     "cosine_neighbours": 0.06,
     "diffusion_neighbours": 0.09,
     "diffusion": 0.99,
+    "standardise": True,
     "learning_rate": 3.0,
     "weight_decay": 1e-5,
     "batch_size": 64,

@@ -9,7 +9,14 @@ import torch
 from hashbench.baselines.ssdh import SSDH, pseudo_labels, structure_loss
 from hashbench.learning.session import Session
 
-OPTIONS = {"alpha": 2.0, "beta": 2.0, "learning_rate": 1e-3, "adam_epsilon": 1e-8, "batch_size": 24}
+OPTIONS = {
+    "alpha": 2.0,
+    "beta": 2.0,
+    "standardise": True,
+    "learning_rate": 1e-3,
+    "adam_epsilon": 1e-8,
+    "batch_size": 24,
+}
 
 
 def _distance(a, b):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from helpers import keep_methods
 
 from hashbench.artefacts.features import write_blocks
 from hashbench.artefacts.layout import Layout
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quick = params["profiles"]["quick"]
     quick.update(datasets=["digits"], bits=[12, 16], seeds=[0, 1], views=2, overrides={})
     params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "claims": []}
-    params["methods"] = {name: params["methods"][name] for name in ("nsh", "contrastive", "lsh")}
+    keep_methods(params, ("nsh", "contrastive", "lsh"))
     for name in ("nsh", "contrastive"):
         params["methods"][name]["epochs"]["value"] = 2
     params["datasets"]["digits"]["k"] = 50

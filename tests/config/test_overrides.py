@@ -45,6 +45,8 @@ def other(keys: tuple[str, ...], value: Any) -> Any:
         return f"{value} too"
     if keys[-1] == "labels":
         return 38
+    if keys[0] == "search" and keys[-1] in ("low", "high"):
+        return value * 2 if keys[-1] == "high" else None
     if keys[-1] in ("blur_width", "size", "img_size", "patch_size", "embed_dim"):
         return value + 2
     if isinstance(value, bool | str):

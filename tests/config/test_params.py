@@ -83,6 +83,29 @@ def test_override_of_an_unknown_hyperparameter_is_refused(tmp_path: Path) -> Non
     assert f"profiles.quick.overrides.{method}" in message
 
 
+@pytest.mark.parametrize("group", ["methods", "overrides"])
+def test_a_class_of_a_package_is_no_file_that_the_pipeline_can_depend_on(tmp_path: Path, group: str) -> None:
+    method = next(iter(GOOD["methods"]))
+
+    def name_a_class(value: dict[str, Any]) -> None:
+        value["methods"][method]["code"] = "package.module:Class"
+        if group == "overrides":
+            value["profiles"]["quick"]["overrides"] = {method: {}}
+
+    assert load_changed(tmp_path, name_a_class).endswith(
+        f"key 'methods.{method}.code' is 'package.module:Class'; it must be a Python file, which the pipeline can "
+        "depend on: derive the class in a file of baselines/"
+    )
+
+
+def test_a_method_may_be_derived_from_a_class_of_a_package(tmp_path: Path) -> None:
+    (tmp_path / "derived.py").write_text("import sklearn.decomposition\n\nclass Mine(sklearn.decomposition.PCA): ...\n")
+    value = copy.deepcopy(GOOD)
+    value["methods"]["mine"] = {"code": str(tmp_path / "derived.py"), "whiten": {"value": True, "source": "ours"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(value))
+    assert load_params(tmp_path / "params.yaml").methods["mine"].values == {"whiten": True}
+
+
 def test_unknown_source_is_refused(tmp_path: Path) -> None:
     method, block = next((name, block) for name, block in GOOD["methods"].items() if len(block) > 1)
     key = next(key for key, entry in block.items() if isinstance(entry, dict))

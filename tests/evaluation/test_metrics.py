@@ -179,3 +179,21 @@ def test_mean_follows_the_empty_query_rule():
     assert metrics.mean_over_queries(values, answerable, "zero") == 0.25
     assert metrics.mean_over_queries(values, answerable, "nan") == 0.375
     assert np.isnan(metrics.mean_over_queries(values, np.zeros(3, bool), "nan"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(ranking=small_rankings())
+def test_measures_within_radius_2(ranking):
+    distance, relevant = ranking
+    near = relevant[distance <= 2]
+    of = {name: measure(*counts(*ranking))[0] for name, measure in metrics.MEASURES.items()}
+    assert of["found_nothing_within_2"] == (len(near) == 0)
+    expected = near.sum() / max(len(near), 1) if relevant.any() else math.nan
+    assert of["precision_within_2"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_measures_of_codes_of_one_bit():
+    """Radius 2 is then wider than the whole space."""
+    relevant, total = np.array([[1, 0]]), np.array([[1, 3]])
+    assert metrics.precision_within_2(relevant, total)[0] == 0.25
+    assert metrics.found_nothing_within_2(relevant, total)[0] == 0

@@ -57,6 +57,18 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it_and_is_named(checkp
     assert str(damaged) in caplog.text
 
 
+def test_a_checkpoint_that_says_too_little_is_named_and_not_used(checkpoint, tmp_path, caplog):
+    checkpoint.write(ARRAYS, {"epoch": 1})
+    path = tmp_path / "cell.1.safetensors"
+    for key in ("fingerprint", "written", "state"):
+        said = store.read_sealed(store.sidecar(path))
+        store.write_sealed(store.sidecar(path), {name: value for name, value in said.items() if name != key})
+        with caplog.at_level("WARNING", logger="hashbench"):
+            assert checkpoint.read() is None
+        assert f"{path}.json is damaged (it has no '{key}')" in caplog.text
+        store.write_sealed(store.sidecar(path), said)
+
+
 def test_a_write_that_is_killed_half_way_leaves_the_one_before_it(checkpoint, tmp_path):
     for epoch in (1, 2):
         checkpoint.write(ARRAYS, {"epoch": epoch})

@@ -25,10 +25,9 @@ def _spec(block: dict, **changes) -> BackboneSpec:
 def test_tokens_and_pooled_features_of_a_vit_are_timms(small_vit, images):
     pictures = small_vit.prepare(images)
     maps = small_vit.network.forward_features(pictures)
-    pooled, tokens = small_vit.describe(pictures)
+    pooled, tokens = small_vit(pictures)
     assert torch.equal(tokens, maps[:, 1:])
     assert torch.equal(pooled, maps[:, 1:].mean(dim=1))
-    assert torch.equal(small_vit(pictures), tokens)
 
 
 def test_a_network_of_several_scales_is_refused(vit_block, images):
@@ -41,14 +40,14 @@ def test_the_class_token_is_pooled_by_cls(vit_block, save_network, images):
     spec = _spec(vit_block, pool="cls")
     backbone = load_backbone(spec, save_network(spec)[0])
     pictures = backbone.prepare(images)
-    assert torch.equal(backbone.describe(pictures).pooled, backbone.network.forward_features(pictures)[:, 0])
+    assert torch.equal(backbone(pictures).pooled, backbone.network.forward_features(pictures)[:, 0])
 
 
 def test_the_mean_token_of_a_cnn_is_its_global_average_pool(vit_block, save_network, images):
     spec = _spec(vit_block, model="resnet10t", arguments={}, size=64)
     backbone = load_backbone(spec, save_network(spec)[0])
     pictures = backbone.prepare(images)
-    pooled, tokens = backbone.describe(pictures)
+    pooled, tokens = backbone(pictures)
     assert tokens.shape == (40, 4, 512)
     torch.testing.assert_close(pooled, backbone.network(pictures))
     corner = backbone.network.forward_features(pictures)[:, :, 1, 0]
@@ -72,13 +71,13 @@ def test_pre_logits_of_vgg_are_its_second_hidden_layer_without_dropout(vit_block
     spec = _spec(vit_block, model="vgg11", arguments={"mlp_ratio": 0.02}, size=32, pool="pre_logits")
     backbone = Backbone(new_network(spec), spec)
     pictures = backbone.prepare(images[:4])
-    pooled, tokens = backbone.describe(pictures)
+    pooled, tokens = backbone(pictures)
     hidden = backbone.network.pre_logits
     maps = F.adaptive_avg_pool2d(backbone.network.features(pictures), 7)
     expected = hidden.fc2(hidden.fc1(maps).relu()).relu().flatten(1)
     torch.testing.assert_close(pooled, expected)
     assert tokens.shape == (4, 1, 512)
-    assert torch.equal(pooled, backbone.describe(pictures).pooled)
+    assert torch.equal(pooled, backbone(pictures).pooled)
 
 
 def test_a_projected_feature_is_what_the_last_layer_gives(vit_block, save_network, images):

@@ -33,7 +33,7 @@ def _joined(blocks) -> dict[str, np.ndarray]:
 def test_features_are_those_of_a_plain_loop(small_vit, images):
     rows = np.random.default_rng(0).permutation(40)
     found = _joined(extract(small_vit, _reader(images), rows))
-    pooled, tokens = small_vit.describe(small_vit.prepare(images[rows]))
+    pooled, tokens = small_vit(small_vit.prepare(images[rows]))
     np.testing.assert_allclose(found["pooled"], pooled.numpy(), atol=1e-5)
     np.testing.assert_allclose(found["token_mean"], tokens.mean(dim=1).numpy(), atol=1e-5)
     assert {name: array.dtype for name, array in found.items()} == {"pooled": np.float32, "token_mean": np.float32}
@@ -45,7 +45,7 @@ def test_every_precision_and_pool_is_extracted_as_a_plain_loop_would(vit_block, 
     spec = BackboneSpec.read("backbones.small", {**vit_block, "precision": precision, "pool": pool})
     backbone = load_backbone(spec, save_network(spec)[0])
     found = _joined(extract(backbone, _reader(images), np.arange(40)))
-    pooled, tokens = backbone.describe(backbone.prepare(images))
+    pooled, tokens = backbone(backbone.prepare(images))
     tolerance = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}[precision]
     np.testing.assert_allclose(found["pooled"], pooled.numpy(), atol=tolerance)
     np.testing.assert_allclose(found["token_mean"], tokens.mean(dim=1).numpy(), atol=tolerance)
@@ -57,7 +57,7 @@ def test_one_view_is_extracted_alone_as_among_all(small_vit, images, recipe):
     found = _joined(extract_views(small_vit, _reader(images), rows, recipe, n_views=3, seed=9))
     for view, row in ((0, 39), (2, 5)):
         picture = prepare_view(images[row : row + 1], np.array([row]), view, small_vit.spec, recipe, 9, "cpu")
-        expected = small_vit.describe(picture).pooled[0]
+        expected = small_vit(picture).pooled[0]
         np.testing.assert_allclose(found["views"].reshape(3, 40, -1)[view, row], expected.numpy(), atol=1e-5)
 
 
@@ -68,7 +68,7 @@ def test_views_are_those_of_a_plain_loop_view_after_view(small_vit, images, reci
     views, tokens = (found[name].reshape(3, 30, *found[name].shape[1:]) for name in ("views", "view_tokens"))
     for view in range(3):
         pictures = prepare_view(images[rows], rows, view, small_vit.spec, recipe, 9, "cpu")
-        expected = small_vit.describe(pictures)
+        expected = small_vit(pictures)
         np.testing.assert_allclose(views[view], expected.pooled.numpy(), atol=1e-5)
         np.testing.assert_allclose(tokens[view], expected.tokens.numpy(), atol=2e-2)
 
@@ -129,7 +129,7 @@ def test_images_are_read_a_few_batches_ahead_and_no_further(small_vit, images):
 def test_images_of_different_sizes_are_extracted(small_vit, images):
     mixed = [image[: 5 + number % 7] for number, image in enumerate(images)]
     found = _joined(extract(small_vit, lambda rows: [mixed[row] for row in rows], np.arange(40)))["pooled"]
-    pooled = small_vit.describe(small_vit.prepare(mixed)).pooled
+    pooled = small_vit(small_vit.prepare(mixed)).pooled
     np.testing.assert_allclose(found, pooled.numpy(), atol=1e-5)
 
 

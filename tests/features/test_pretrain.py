@@ -77,7 +77,7 @@ def test_pretrained_features_tell_unseen_digits_apart_far_better_than_initial_on
     def precision(network) -> float:
         backbone = Backbone(network, spec)
         with torch.inference_mode():
-            pooled = backbone.describe(backbone.prepare(images[300:900])).pooled
+            pooled = backbone(backbone.prepare(images[300:900])).pooled
         return _mean_precision(pooled.numpy(), labels[300:900])
 
     untrained, trained = new_network(spec), new_network(spec)

@@ -46,7 +46,7 @@ def one_record(number: int, dataset: str, bits: int, seed: int, **changes: Any) 
         "map_ci95": (quality - 0.02, quality + 0.02), "ndcg": quality, "ranks": ranks,
         "precision_at": [quality * (1.1 - 0.08 * i) for i in range(4)], "recall_at": [0.01, 0.1, 0.5, 1.0],
         "radius_precision": (0.1 + (quality - 0.1) * (1 - radius) ** 0.7).tolist(), "radius_recall": recall.tolist(),
-        "precision_within_2": quality * 0.8, "found_nothing_within_2": 0.01 * number,
+        "measures": {"precision_within_2": quality * 0.8, "found_nothing_within_2": 0.01 * number},
         "relevant_histogram": (relevant * 1000).astype(int).tolist(),
         "other_histogram": (other * 9000).astype(int).tolist(),
         "bit_balance": np.clip(0.5 + 0.1 * rng.standard_normal(bits), 0, 1).tolist(), "bit_entropy": [0.97] * bits,

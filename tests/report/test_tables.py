@@ -203,11 +203,6 @@ def test_provenance_names_everything_that_made_the_numbers(make_bundle):
         assert word in text
 
 
-def test_submitted_rows_say_so(record, bundle_of):
-    records = [record(n, "toys", 16, 0, made_by=by) for n, by in enumerate(("reproduced", "submitted"))]
-    assert "Made by: reproduced, submitted" in table2(Results(bundle_of(records)), "tiny").provenance
-
-
 def test_versions_that_differ_are_told_in_one_line_with_how_many_runs_had_each(make_bundle, change):
     bundle = make_bundle(2)
     assert version_notes(Results(bundle), ("alpha", "beta")) == ()

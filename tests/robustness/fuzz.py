@@ -38,6 +38,11 @@ MODULES = [
     "hashbench.config.params",
     "hashbench.artefacts.records",
     "hashbench.evaluation.command",
+    "hashbench.evaluation.readers.codes",
+    "hashbench.evaluation.readers.labels",
+    "hashbench.evaluation.readers.names",
+    "hashbench.evaluation.readers.numpy_files",
+    "hashbench.evaluation.readers.shapes",
     "hashbench.report.published",
 ]
 COMPILED = ["hashbench.evaluation.hamming", "hashbench.evaluation.metrics"]
@@ -66,9 +71,10 @@ def parse_queries(path: Path) -> None:
 
 def parse_codes(path: Path) -> None:
     """A codes file of anyone's, as `hashbench evaluate` reads it."""
-    from hashbench.evaluation.command import run
+    from hashbench.evaluation.command import Asked, run
+    from hashbench.evaluation.readers import Reading, Sources
 
-    run(path, 5, "zero", as_json=True)
+    run(Sources(str(path)), Reading(), Asked(ks=(5,), form="json"))
 
 
 def parse_published(path: Path) -> None:
@@ -79,6 +85,7 @@ def parse_published(path: Path) -> None:
 
 
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
+SUFFIXES = {"codes": ".npz"}  # where a reader looks at a file's name
 RAW, BUILT = b"\0", b"\1"
 TARGETS: dict[str, Callable[[Path], None]] = {
     "params": parse_params,
@@ -93,7 +100,7 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
     """What is wrong with how the parser takes `content`: None where it returns or refuses as it must."""
     from hashbench.errors import HashbenchError
 
-    path = folder / f"{target}.input"
+    path = folder / f"{target}{SUFFIXES.get(target, '.input')}"
     warm_up(target)
     path.write_bytes(content)
     start = time.process_time()
@@ -113,7 +120,7 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
 @functools.cache
 def warm_up(target: str) -> None:
     """Import and compile what the parser needs, which is no matter of its input."""
-    with tempfile.NamedTemporaryFile() as file:
+    with tempfile.NamedTemporaryFile(suffix=SUFFIXES.get(target, "")) as file:
         file.write(as_file(target, next(seeds(target))))
         file.flush()
         TARGETS[target](Path(file.name))
@@ -177,6 +184,8 @@ def documents(target: str) -> Any:
         "augmentations": {dataset["augmentation"]: whole["augmentations"][dataset["augmentation"]]},
         "backbones": {backbone: whole["backbones"][backbone]},
         "methods": {name: whole["methods"][name] for name in names},
+        "official": {name: whole["official"][name] for name in names if name in whole["official"]},
+        "search": whole["search"] | {"spaces": {name: whole["search"]["spaces"][name] for name in names}},
         "ablations": {},
         "claims": [{"winners": names[:1], "losers": names[1:]}],
     }

@@ -43,7 +43,9 @@ class Case:
 def places(value: Any, keys: Keys = ()) -> list[Keys]:
     """Every key of params.yaml whose absence, name, type or value is checked."""
     found = [keys] if keys and keys[-1] not in ("note", "overrides", "arguments") else []
-    if isinstance(value, dict) and (not keys or keys[-1] not in ("overrides", "arguments", "claims")):
+    if isinstance(value, dict) and (
+        not keys or keys[-1] not in ("overrides", "arguments", "claims", "official", "spaces")
+    ):
         found += [place for key, inner in value.items() for place in places(inner, (*keys, key))]
     return found
 
@@ -52,7 +54,7 @@ PLACES = places(GOOD)
 # Blocks under these may have any name, so that a missing or new one is no mistake by itself.
 FREE = ("profiles", "datasets", "augmentations", "backbones", "methods", "ablations")
 OPTIONAL = ("hub", "revision", "sha256", "crop_pct", "labels", "min_tag_images", "on_bad_image", "note")
-OPTIONAL += ("arguments", "under_study", "bytes", "tensors_sha256")
+OPTIONAL += ("arguments", "under_study", "bytes", "tensors_sha256", "log")
 REQUIRED = [keys for keys in PLACES if keys[-1] not in OPTIONAL and not (len(keys) == 2 and keys[0] in FREE)]
 # What a variant does not say is that of its method.
 INHERITED = [keys for keys in PLACES if len(keys) == 3 and keys[0] == "ablations" and keys[2] != "of"]

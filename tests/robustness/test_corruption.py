@@ -11,6 +11,7 @@ import pytest
 from helpers import content_of_results, differing, every_stage, make_checkout, run
 
 from hashbench.artefacts import fits, records, store
+from hashbench.artefacts.array_builder import ArrayBuilder
 from hashbench.artefacts.dataset import read_dataset
 from hashbench.artefacts.features import open_features, read_record
 from hashbench.artefacts.layout import Layout
@@ -206,12 +207,12 @@ def damage_in_a_cache_is_found(folder: Path, rng: random.Random, caplog: pytest.
         assert (state[0]["weights"][0], state[1]["epoch"]) in ((0.0, 1), (1.0, 2))
     else:
         rows = np.arange(400.0).reshape(100, 4)
-        builder = store.ArrayBuilder(folder / "a.npy", rows.shape, float, {})
+        builder = ArrayBuilder(folder / "a.npy", rows.shape, float, {})
         for start in range(0, 100, 20):
             builder.add(rows[start : start + 20])
         file = rng.choice(sorted(folder.iterdir()))
         flipped(file, rng)
-        builder = store.ArrayBuilder(folder / "a.npy", rows.shape, float, {})
+        builder = ArrayBuilder(folder / "a.npy", rows.shape, float, {})
         assert builder.done < 100
         for start in range(builder.done, 100, 20):
             builder.add(rows[start : start + 20])

@@ -23,11 +23,12 @@ from hashbench.artefacts import store
 from hashbench.config.params import load_params
 from hashbench.data.images import BadImageError, decode
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.command import NAMES, run
+from hashbench.evaluation.readers import read_items
 from hashbench.report.published import open_published
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "baselines").glob("*.py")])
+NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
 CODES = np.array([[0, 0], [0, 1], [1, 1]], np.uint8)
 LABELS = np.array([0, 1, 0])
 
@@ -83,7 +84,7 @@ def test_an_npz_with_pickled_objects_is_refused_and_runs_nothing(tmp_path: Path)
     flag = tmp_path / "executed"
     objects = np.array([[Payload(flag), Payload(flag)]], dtype=object)
     path = npz(tmp_path / "codes.npz", {**good_members(), "db_codes": npy(objects)})
-    refused(lambda: run(path, None, "zero", as_json=True), "codes.npz", "plain arrays")
+    refused(lambda: read_items(str(path)), "codes.npz", "plain arrays")
     assert not flag.exists()
 
 
@@ -109,22 +110,22 @@ def test_an_npz_with_pickled_objects_is_refused_and_runs_nothing(tmp_path: Path)
 )
 def test_a_hostile_member_of_an_npz_is_refused(tmp_path: Path, member: bytes) -> None:
     path = npz(tmp_path / "codes.npz", {**good_members(), "db_codes": member})
-    refused(lambda: run(path, None, "zero", as_json=True))
+    refused(lambda: read_items(str(path)))
 
 
 def test_a_bomb_of_an_npz_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     zeros = npy_header("'|u1'", "(8000000, 64)", bytes(512_000_000))
     path = npz(tmp_path / "codes.npz", {**good_members(), "db_codes": zeros}, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1_000_000
-    refused(lambda: run(path, None, "zero", as_json=True), "codes.npz", "bomb")
+    refused(lambda: read_items(str(path)), "codes.npz", "bomb")
 
 
 def test_a_codes_file_that_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
     (tmp_path / "folder.npz").mkdir()
     for name in ("loop.npz", "folder.npz", "nowhere.npz"):
-        refused(lambda name=name: run(tmp_path / name, None, "zero", as_json=True), name)
-    refused(lambda: run("/dev/zero", None, "zero", as_json=True), "/dev/zero")
+        refused(lambda name=name: read_items(str(tmp_path / name)), name)
+    refused(lambda: read_items("/dev/zero"), "/dev/zero")
 
 
 # Our own artefacts.

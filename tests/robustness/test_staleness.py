@@ -49,6 +49,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "src/hashbench/config/*.py": (),
     "src/hashbench/data/*.py": ("fetch", "split"),
     "src/hashbench/evaluation/*.py": ("evaluate",),
+    "src/hashbench/evaluation/readers/*.py": (),
     "src/hashbench/execution/*.py": ("fit",),
     "src/hashbench/features/*.py": ("backbones", "features", "fit"),
     "src/hashbench/learning/*.py": ("fit",),

@@ -39,7 +39,8 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The checkout as the working directory, and nothing remembered of another one."""
     monkeypatch.chdir(folder)
     yield
-    fitter._inputs.cache_clear()
+    fitter._split_of.cache_clear()
+    fitter._features_of.cache_clear()
     fitter._opened.clear()
 
 
@@ -103,7 +104,7 @@ def test_a_fit_says_what_it_was_made_from() -> None:
     lsh.fit((cell,))
     stored = fits.read_fit(LAYOUT, cell)
     assert stored.record.split == read_split(LAYOUT.split("digits")).digest
-    assert stored.record.features == read_record(LAYOUT, "digits", "vit_micro")["digest"]
+    assert stored.record.features == read_record(LAYOUT, "digits", "vit_micro").digest
     assert stored.record.seed == cell.derived_seed(lsh.params.base_seed)
     assert stored.record.code == lsh.program.digest
     assert (stored.record.device, stored.record.precision) == ("cpu", "fp32")
@@ -156,6 +157,7 @@ def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, mo
         with monkeypatch.context() as there:
             there.chdir(elsewhere)
             fitter._opened.clear()
-            fitter._inputs.cache_clear()
+            fitter._split_of.cache_clear()
+            fitter._features_of.cache_clear()
             Fitter.read("quick", method).fit((cell,))
             assert {path: path.read_bytes() for path in expected} == expected

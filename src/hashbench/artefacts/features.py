@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from hashbench.artefacts import store
+from hashbench.artefacts.array_builder import ArrayBuilder
 from hashbench.artefacts.dataset import dataset_files, read_dataset
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.split import read_split
+from hashbench.cells import Frozen
 from hashbench.data.base import Dataset
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
@@ -24,6 +26,13 @@ EMBEDDINGS = {"clip_pooled": "pooled", "clip_views": "views", "clip_concepts": "
 TEXTS = frozenset({"concepts", "nouns"})
 
 DTYPES = {"pooled": np.float32, "token_mean": np.float32, "views": np.float32, "view_tokens": np.float16}
+
+
+class FeaturesRecord(Frozen):
+    """`digest`: of the features' content; `made_from`: what each array was made from."""
+
+    digest: str
+    made_from: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,13 @@ def open_features(
     `trainable`: the run's backbone, for a method that trains a copy of it.
     """
     folder, split = layout.features(dataset, backbone), read_split(layout.split(dataset))
-    pooled = store.open_array(folder / "pooled.npy")
+    pooled = _of_all_rows(folder / "pooled.npy", split)
     token_mean_path = folder / "token_mean.npy"
-    token_mean = store.open_array(token_mean_path) if token_mean_path.exists() else pooled
+    token_mean = _of_all_rows(token_mean_path, split) if token_mean_path.exists() else pooled
     images = read_dataset(layout, dataset) if "images" in needs else None
 
     def by_view(name: str) -> Array | None:
-        if not needs & {name, f"clip_{name}"}:
-            return None
-        flat = store.open_array(folder / f"{name}.npy")
-        return flat.reshape(-1, len(split.train), *flat.shape[1:])
+        return _of_views(folder / f"{name}.npy", split) if needs & {name, f"clip_{name}"} else None
 
     of_train = np.asarray(pooled[split.train])
     train = TrainView(
@@ -91,7 +97,7 @@ def open_features(
 
 def _with_embeddings(train: TrainView, needs: frozenset[str], layout: Layout, dataset: str, backbone: str) -> TrainView:
     """`train` with those embeddings that a method needs; without any where the backbone is no vision-language model."""
-    folder, made_from = layout.features(dataset, backbone), read_record(layout, dataset, backbone)["made_from"]
+    folder, made_from = layout.features(dataset, backbone), read_record(layout, dataset, backbone).made_from
     texts = {f"clip_{name}": name for name in TEXTS if name in made_from}
     if not texts:
         return train
@@ -101,6 +107,22 @@ def _with_embeddings(train: TrainView, needs: frozenset[str], layout: Layout, da
     # The weights by which each array says that it was made, so that two models are told apart even of equal width.
     models = {field: f"{backbone}, weights {made_from[EMBEDDINGS[field]]['weights'][:12]}" for field in chosen}
     return replace(train, **chosen, embedded_by=models)
+
+
+def _of_all_rows(path: Path, split: Split) -> Array:
+    """An array of one position for each row of the data set."""
+    rows = store.open_array(path)
+    if rows.ndim < 2 or len(rows) != len(split.labels):
+        raise store.DamagedError(path, f"shape {rows.shape} for {len(split.labels)} rows of the data set")
+    return rows
+
+
+def _of_views(path: Path, split: Split) -> Array:
+    """An array (views, train rows, ...) of one position for each view of each train row."""
+    flat = store.open_array(path)
+    if flat.ndim < 2 or len(flat) == 0 or len(flat) % len(split.train):
+        raise store.DamagedError(path, f"shape {flat.shape} for views of {len(split.train)} train rows")
+    return flat.reshape(-1, len(split.train), *flat.shape[1:])
 
 
 def files_of_features(layout: Layout, dataset: str, backbone: str, needs: frozenset[str]) -> list[Path]:
@@ -119,14 +141,15 @@ def write_record(layout: Layout, dataset: str, backbone: str, made_from: Mapping
     """Note what the features of a data set were made from; their digest, which it returns, is of their content."""
     folder, path = layout.features(dataset, backbone), _record(layout, dataset, backbone)
     digest = digest_of({name: store.about(folder / f"{name}.npy")["sha256"] for name in made_from})
+    record = FeaturesRecord(digest=digest, made_from=dict(made_from))
     store.warn_of_damage(path)
-    store.write_sealed(path, {"digest": digest, "made_from": dict(made_from)})
+    store.write_sealed(path, record.model_dump(mode="json"))
     return digest
 
 
-def read_record(layout: Layout, dataset: str, backbone: str) -> dict[str, Any]:
-    """`digest`: of the features' content; `made_from`: what each array was made from."""
-    return store.read_sealed(_record(layout, dataset, backbone))
+def read_record(layout: Layout, dataset: str, backbone: str) -> FeaturesRecord:
+    """The record of a data set's features. Raises HashbenchError where it is missing or damaged."""
+    return store.read_sealed_as(_record(layout, dataset, backbone), FeaturesRecord)
 
 
 def _record(layout: Layout, dataset: str, backbone: str) -> Path:
@@ -145,7 +168,7 @@ def write_blocks(
     Finished rows made from the same are kept.
     """
     builders = {
-        name: store.ArrayBuilder(folder / f"{name}.npy", (n, *shape), DTYPES[name], {"made_from": dict(made_from)})
+        name: ArrayBuilder(folder / f"{name}.npy", (n, *shape), DTYPES[name], {"made_from": dict(made_from)})
         for name, shape in shapes.items()
     }
     start = min(builder.done for builder in builders.values())

@@ -1,38 +1,32 @@
-"""A fitted cell on disk: its model, and its codes with the record of the fit and the seconds it took."""
+"""A fitted cell on disk: its model, and its codes with the record of the fit."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from hashbench.artefacts import store
 from hashbench.artefacts.layout import Layout
-from hashbench.cells import Cell, FitRecord
+from hashbench.cells import Cell, FitRecord, Frozen
 from hashbench.errors import HashbenchError
 from hashbench.types import Array, Codes, Split
 
 LOGITS = "query_logits"
 
 
-@dataclass(frozen=True)
-class StoredFit:
+class StoredFit(Frozen):
     """A cell as its fit left it; `fingerprint` is the digest of all that decided the codes, `codes_digest` of these.
 
     `logits_digest`: of the real values behind the queries' bits, where the method gives them.
     """
 
-    record: FitRecord
     fingerprint: str
     codes_digest: str
     logits_digest: str | None
-    fit_seconds: float
-    encode_seconds: float
+    record: FitRecord
 
 
 def is_fitted(layout: Layout, cell: Cell, fingerprint: str) -> bool:
@@ -47,39 +41,29 @@ def write_fit(
     codes: Mapping[str, Codes],
     fingerprint: str,
     record: FitRecord,
-    seconds: tuple[float, float],
 ) -> None:
-    """Keep a fitted cell: its state, query and database codes, and how long fitting and encoding took."""
+    """Keep a fitted cell: its state, and its query and database codes with the logits behind them, if any."""
+    stored = StoredFit(
+        fingerprint=fingerprint,
+        codes_digest=codes_digest(codes["query"], codes["database"]),
+        logits_digest=logits_digest(codes["query"]),
+        record=record,
+    )
     store.write_tensors(layout.model(cell), state, {"fingerprint": fingerprint})
     store.write_tensors(
-        layout.codes(cell),
-        arrays_of_codes(codes["query"], codes["database"]),
-        {
-            "fingerprint": fingerprint,
-            "codes": codes_digest(codes["query"], codes["database"]),
-            "logits": logits_digest(codes["query"]),
-            "record": record.model_dump(mode="json"),
-            "seconds": list(seconds),
-        },
+        layout.codes(cell), arrays_of_codes(codes["query"], codes["database"]), stored.model_dump(mode="json")
     )
 
 
 def read_fit(layout: Layout, cell: Cell) -> StoredFit:
     """What a fit says of itself. Raises HashbenchError where it is missing or damaged."""
-    path = layout.codes(cell)
-    said: dict[str, Any] = store.about(path)
-    try:
-        record = FitRecord.model_validate(said["record"])
-        return StoredFit(record, said["fingerprint"], said["codes"], said["logits"], *said["seconds"])
-    except (KeyError, TypeError, ValidationError) as error:
-        raise store.DamagedError(store.sidecar(path), f"no record of a fit: {error}".splitlines()[0]) from None
+    return store.about_as(layout.codes(cell), StoredFit)
 
 
 def read_codes(layout: Layout, cell: Cell, split: Split) -> tuple[Codes, Codes]:
     """The query and database codes of a cell. Raises HashbenchError where their file is damaged."""
     path = layout.codes(cell)
-    arrays = store.read_tensors(path)
-    return codes_of_arrays(path, arrays, cell.bits, split)
+    return codes_of_arrays(path, store.read_tensors(path), cell.bits, split)
 
 
 def arrays_of_codes(query: Codes, database: Codes) -> dict[str, Array]:
@@ -101,10 +85,9 @@ def codes_of_arrays(path: Path, arrays: Mapping[str, Array], n_bits: int, split:
 
 
 def files_of_fit(layout: Layout, cell: Cell) -> list[Path]:
-    """Every file that `write_fit` leaves."""
-    return [
-        path for artefact in (layout.model(cell), layout.codes(cell)) for path in (artefact, store.sidecar(artefact))
-    ]
+    """Every file that a fit leaves: those of `write_fit`, and its seconds."""
+    artefacts = (layout.model(cell), layout.codes(cell))
+    return [*artefacts, *map(store.sidecar, artefacts), layout.fit_seconds(cell)]
 
 
 def codes_digest(query: Codes, database: Codes) -> str:

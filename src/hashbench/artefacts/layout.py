@@ -92,6 +92,27 @@ class Layout:
         """The state of an unfinished fit."""
         return self.artefacts / "checkpoints" / cell.method / f"{cell.name}.safetensors"
 
+    def study(self, method: str) -> Path:
+        """The SQLite file in which the search of a method keeps what it has tried."""
+        return self.artefacts / "studies" / f"{method}.sqlite"
+
+    def trials(self, method: str) -> Path:
+        """Every fit of a method's search."""
+        return self.artefacts / "trials" / method / "trials.csv"
+
+    def importance(self, method: str) -> Path:
+        """How much each hyperparameter of a method counts in its search."""
+        return self.artefacts / "trials" / method / "importance.csv"
+
+    @property
+    def search(self) -> Path:
+        """The folder of the results of the search."""
+        return self.profile_results / "search"
+
+    def search_seconds(self, method: str) -> Path:
+        """The seconds of every fit of a method's search."""
+        return self.search / "cost" / f"{method}.csv"
+
     @property
     def evaluations(self) -> Path:
         """The folder of the evaluated cells of the group."""
@@ -100,6 +121,14 @@ class Layout:
     def evaluation(self, cell: Cell) -> Path:
         """A cell's average precision query by query, with its `EvaluationSummary` beside it."""
         return self.evaluations / f"{cell.name}.safetensors"
+
+    def fit_seconds(self, cell: Cell) -> Path:
+        """How long a cell's fit took: beside what DVC hashes, which must be the same bytes in every run."""
+        return self.artefacts / "seconds" / self.group / f"{cell.name}.fit.json"
+
+    def evaluation_seconds(self, cell: Cell) -> Path:
+        """How long a cell's evaluation took."""
+        return self.artefacts / "seconds" / self.group / f"{cell.name}.evaluate.json"
 
     @property
     def records(self) -> Path:

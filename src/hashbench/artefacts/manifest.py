@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from hashbench.artefacts import store
+from hashbench.artefacts.features import FeaturesRecord
 from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.weights import WeightsRecord
+from hashbench.cells import Frozen
 
-_LEFT_OUT = ("cost", "ablations")  # seconds differ from run to run; ablations have a manifest of their own
+_LEFT_OUT = ("cost", "ablations", "search")  # seconds differ from run to run; the others are other pipelines'
 
 
-class DatasetNote(BaseModel):
+class DatasetNote(Frozen):
     """What the results hold of a data set besides its split: its classes, and the digest of its images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: list[str]
     pixels: str
 
 
-class Manifest(BaseModel):
+class Manifest(Frozen):
     """`files`: sha256 by name below the folder; `programs`: source digests by the digest that records name;
     `datasets` by name; `weights`, `features`: the record of each data set and backbone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     files: dict[str, str]
     programs: dict[str, dict[str, str]]
     datasets: dict[str, DatasetNote]
-    weights: dict[str, dict[str, Any]]
-    features: dict[str, dict[str, Any]]
+    weights: dict[str, WeightsRecord]
+    features: dict[str, FeaturesRecord]
 
 
 def write_manifest(layout: Layout, manifest: Manifest) -> None:

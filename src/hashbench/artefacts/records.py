@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from hashbench.artefacts import fits, store
 from hashbench.artefacts.layout import Layout
+from hashbench.cells import Frozen
 from hashbench.config.messages import first_error
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
-from hashbench.records import Cell, CellSeconds, EvaluationSummary, RunRecord
+from hashbench.records import Cell, EvaluatedCell, EvaluationSummary, RunRecord
 from hashbench.types import Array, Codes, Split
 
+Record = TypeVar("Record", bound=EvaluatedCell)
 AP = ("ap", "ap_optimistic", "ap_pessimistic")
 ASYMMETRIC_AP = "ap_asymmetric"  # beside these where the method gives logits
-_SECONDS = ("dataset", "backbone", "method", "bits", "seed", "fit", "encode", "evaluate")
 
 
-@dataclass(frozen=True)
-class StoredEvaluation:
-    """An evaluated cell: its numbers, and the digest of the program that computed them."""
+class StoredEvaluation(Frozen):
+    """An evaluated cell: its numbers, and the digest of the program that computed them.
 
+    `fingerprint`: of all that decides the numbers.
+    """
+
+    fingerprint: str
     summary: EvaluationSummary
     evaluator: str
-    seconds: float
 
 
 def is_evaluated(layout: Layout, cell: Cell, fingerprint: str) -> bool:
@@ -40,28 +40,14 @@ def is_evaluated(layout: Layout, cell: Cell, fingerprint: str) -> bool:
     return store.is_whole(layout.evaluation(cell), fingerprint=fingerprint)
 
 
-def write_evaluation(
-    layout: Layout, cell: Cell, ap: Mapping[str, Array], fingerprint: str, evaluation: StoredEvaluation
-) -> None:
+def write_evaluation(layout: Layout, cell: Cell, ap: Mapping[str, Array], evaluation: StoredEvaluation) -> None:
     """Keep an evaluated cell; `ap` are its per-query arrays, named as in `AP` and `ASYMMETRIC_AP`."""
-    said = {
-        "fingerprint": fingerprint,
-        "evaluator": evaluation.evaluator,
-        "summary": evaluation.summary.model_dump(mode="json"),
-        "seconds": evaluation.seconds,
-    }
-    store.write_tensors(layout.evaluation(cell), ap, said)
+    store.write_tensors(layout.evaluation(cell), ap, evaluation.model_dump(mode="json"))
 
 
 def read_evaluation(layout: Layout, cell: Cell) -> StoredEvaluation:
     """The numbers of an evaluated cell. Raises HashbenchError where they are missing or damaged."""
-    path = layout.evaluation(cell)
-    said = store.about(path)
-    try:
-        summary = EvaluationSummary.model_validate(said["summary"])
-        return StoredEvaluation(summary, said["evaluator"], said["seconds"])
-    except (KeyError, ValidationError) as error:
-        raise store.DamagedError(store.sidecar(path), f"no evaluation: {error}".splitlines()[0]) from None
+    return store.about_as(layout.evaluation(cell), StoredEvaluation)
 
 
 def remove_other_evaluations(layout: Layout, cells: Iterable[Cell]) -> int:
@@ -74,10 +60,10 @@ def remove_other_evaluations(layout: Layout, cells: Iterable[Cell]) -> int:
     return len(others)
 
 
-def write_records(path: Path, records: Iterable[RunRecord]) -> None:
-    """Write run records, one sealed JSON line a cell, sorted by cell."""
+def write_records(path: Path, records: Iterable[EvaluatedCell]) -> None:
+    """Write records, one sealed JSON line a cell, sorted by cell."""
     values = [record.model_dump(mode="json") for record in sorted(records, key=lambda record: record.cell)]
-    _replace(path, "".join(f"{_sealed(value)}\n" for value in values))
+    store.write_text_if_other(path, "".join(f"{_sealed(value)}\n" for value in values))
 
 
 def _sealed(value: dict[str, Any]) -> str:
@@ -86,6 +72,11 @@ def _sealed(value: dict[str, Any]) -> str:
 
 def read_records(path: Path) -> list[RunRecord]:
     """The run records of a file. Raises HashbenchError that names the line where one is not valid."""
+    return read_records_of(RunRecord, path)
+
+
+def read_records_of(kind: type[Record], path: Path) -> list[Record]:
+    """The records of a file, all of one kind. Raises HashbenchError that names the line where one is not valid."""
     records = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -100,9 +91,9 @@ def read_records(path: Path) -> list[RunRecord]:
                 value.pop("seal", None)
             if not isinstance(value, dict) or _sealed(value) != line:
                 raise store.DamagedError(path, f"line {number}: its seal is not that of its content")
-            records.append(RunRecord.model_validate(value))
+            records.append(kind.model_validate(value))
         except ValidationError as error:
-            reason = first_error(error, RunRecord.model_json_schema())
+            reason = first_error(error, kind.model_json_schema())
             raise HashbenchError(f"{path}, line {number}: {reason}; delete the file and run `dvc repro`") from None
         except (ValueError, RecursionError) as error:
             raise store.DamagedError(path, f"line {number} is no JSON: {error}") from None
@@ -121,6 +112,9 @@ def read_queries(path: Path) -> dict[Cell, dict[str, Array]]:
     for key, array in store.read_plain_tensors(path)[0].items():
         cell, name = _cell_of(path, key)
         found.setdefault(cell, {})[name] = array
+    for cell, arrays in found.items():
+        if set(arrays) != set(AP):
+            raise store.DamagedError(path, f"it must hold {', '.join(AP)} of {cell.name}")
     return found
 
 
@@ -148,38 +142,13 @@ def read_kept_codes(path: Path, splits: Mapping[str, Split]) -> dict[Cell, tuple
     return found
 
 
-def write_seconds(path: Path, seconds: Mapping[Cell, CellSeconds]) -> None:
-    """Write how long each cell took, as CSV."""
-    lines = [[*cell, *seconds[cell].model_dump().values()] for cell in sorted(seconds)]
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([_SECONDS, *lines])
-    _replace(path, buffer.getvalue())
-
-
-def read_seconds(path: Path) -> dict[Cell, CellSeconds]:
-    """How long each cell took; nothing where no such file is."""
-    if not path.is_file():
-        return {}
-    found = {}
-    try:
-        for row in csv.DictReader(path.read_bytes().decode("utf-8").splitlines()):
-            cell = Cell(row["dataset"], row["backbone"], row["method"], int(row["bits"]), int(row["seed"]))
-            fit, encode, evaluate = (float(row[name]) for name in _SECONDS[5:])
-            found[cell] = CellSeconds(fit=fit, encode=encode, evaluate=evaluate)
-    except (KeyError, TypeError, ValueError, csv.Error):
-        raise store.DamagedError(path, f"it must have the columns {', '.join(_SECONDS)}") from None
-    return found
-
-
 def read_ap(layout: Layout, cells: Sequence[Cell]) -> dict[Cell, dict[str, Array]]:
     """The per-query arrays of evaluated cells."""
     return {cell: _only_ap(layout.evaluation(cell)) for cell in cells}
 
 
 def _only_ap(path: Path) -> dict[str, Array]:
-    arrays = store.read_tensors(path)
-    if set(arrays) - {ASYMMETRIC_AP} != set(AP):
-        raise store.DamagedError(path, f"it must hold {', '.join(AP)}")
+    arrays = store.read_tensors(path, AP)
     return {name: arrays[name].astype(np.float64) for name in (*AP, ASYMMETRIC_AP) if name in arrays}
 
 
@@ -193,8 +162,3 @@ def _cell_of(path: Path, key: str) -> tuple[Cell, str]:
         return Cell(dataset, backbone, method, int(bits), int(seed)), name
     except ValueError:
         raise store.DamagedError(path, f"'{key}' names no cell") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_bytes() != text.encode():
-        store.write_text(path, text)

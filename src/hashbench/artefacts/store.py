@@ -15,17 +15,20 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
 from hashbench.types import Array
 
 log = logging.getLogger("hashbench")
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _BLOCK = 1 << 22
 _SEAL = "seal"
@@ -45,8 +48,6 @@ class DamagedError(HashbenchError):
     def warn(self) -> None:
         """Name the file in the log where it is about to be made again."""
         log.warning("%s is damaged (%s); it is made again", self.path, self.why)
-        with contextlib.suppress(OSError):
-            self.path.chmod(0o644)  # DVC's cache may be the same file: it trusts read-only ones, and looks at others
 
 
 def sha256_of(path: Path) -> str:
@@ -71,7 +72,7 @@ def replacing(path: Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     temporary = path.with_name(f"{ours}{os.getpid()}.tmp")
     try:
-        with _naming(path):
+        with naming(path):
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -81,7 +82,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Let an error of the system name `path`: a full disk does not say for which file it had no room."""
     try:
         yield
@@ -104,6 +105,12 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_text_if_other(path: Path, text: str) -> None:
+    """Replace a text file atomically, unless it lies there with this content."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -136,9 +143,7 @@ def _parsed(path: Path, content: bytes) -> Any:
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a JSON file atomically, with a seal by which `read_sealed` finds any byte that changed."""
-    content = _sealed(value)
-    if not path.is_file() or path.read_bytes() != content.encode():
-        write_text(path, content)
+    write_text_if_other(path, _sealed(value))
 
 
 def _sealed(value: Mapping[str, Any]) -> str:
@@ -157,10 +162,26 @@ def read_sealed(path: Path) -> dict[str, Any]:
     raise DamagedError(path, "its seal is not that of its content")
 
 
-def read_sealed_if_whole(path: Path) -> dict[str, Any] | None:
-    """As `read_sealed`; None where there is no file or, with a warning that names it, a damaged one."""
+def read_sealed_as(path: Path, model: type[Model]) -> Model:
+    """As `read_sealed`, as a value of `model`: HashbenchError too where a key lacks, is unknown or of a wrong type."""
+    return validated(path, read_sealed(path), model)
+
+
+def validated(path: Path, value: Mapping[str, Any], model: type[Model]) -> Model:
+    """What the file at `path` says, as a value of `model`. Raises DamagedError where it is none."""
     try:
-        return read_sealed(path) if path.is_file() else None
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = f"it has no '{where}'" if first["type"] == "missing" else f"{where}: {first['msg']}"
+        raise DamagedError(path, said) from None
+
+
+def read_sealed_if_whole(path: Path, model: type[Model]) -> Model | None:
+    """As `read_sealed_as`; None where there is no file or, with a warning that names it, a damaged one."""
+    try:
+        return read_sealed_as(path, model) if path.is_file() else None
     except DamagedError as error:
         error.warn()
         return None
@@ -207,8 +228,8 @@ def _write(path: Path, sha256: str, write: Callable[[BinaryIO], object], about: 
     write_sealed(sidecar(path), {"sha256": sha256, **about})
 
 
-def read_tensors(path: Path) -> dict[str, Array]:
-    """Read a `.safetensors` artefact whole, after checking its sha256."""
+def read_tensors(path: Path, names: Iterable[str] = ()) -> dict[str, Array]:
+    """Read a `.safetensors` artefact whole, after checking its sha256; the arrays called `names` are among it."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -216,9 +237,13 @@ def read_tensors(path: Path) -> dict[str, Array]:
     if hashlib.sha256(content).hexdigest() != expected:
         raise DamagedError(path, _OTHER_SHA)
     try:
-        return load(content)
+        arrays = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(path, f"no tensors: {error}") from None
+    for name in names:
+        if name not in arrays:
+            raise DamagedError(path, f"it has no '{name}'")
+    return arrays
 
 
 _OTHER_SHA = "its sha256 is not the recorded one"
@@ -230,6 +255,11 @@ def about(path: Path) -> dict[str, Any]:
     if not isinstance(value.get("sha256"), str):
         raise DamagedError(sidecar(path), "it names no sha256")
     return value
+
+
+def about_as(path: Path, model: type[Model]) -> Model:
+    """As `about`, the sha256 aside, as a value of `model`."""
+    return validated(sidecar(path), {name: each for name, each in about(path).items() if name != "sha256"}, model)
 
 
 def check(path: Path) -> None:
@@ -262,10 +292,15 @@ def is_whole(path: Path, **expected: Any) -> bool:
 def warn_of_damage(*paths: Path) -> None:
     """Log the name of each artefact or sealed file that is there but damaged, before it is made again."""
     for path in paths:
-        if path.suffix == ".json":
-            read_sealed_if_whole(path)
-        else:
-            is_whole(path)
+        try:
+            if path.suffix == ".json":
+                read_sealed(path)
+            else:
+                check(path)
+        except DamagedError as error:
+            error.warn()
+        except HashbenchError:
+            pass  # it is not there
 
 
 def open_array(path: Path) -> Array:
@@ -276,89 +311,6 @@ def open_array(path: Path) -> Array:
     except (ValueError, EOFError, SyntaxError) as error:
         raise DamagedError(path, f"no plain array: {error}") from None
     return array
-
-
-class ArrayBuilder:
-    """Writes a large `.npy` artefact row block by row block, and goes on after an interruption.
-
-    `path` gets shape `shape` and `dtype`; blocks are written in order along the first axis. `made_from` names what
-    the rows depend on: an unfinished file made from something else is started anew. `done` is the number of rows that
-    are safely on disk; `add(rows)` appends; `finish()` makes the artefact.
-
-    Finished rows are covered by sha256s in a `.progress` file that is replaced after each block. Rows are written, not
-    mapped: a disk that is full gives an error, where a mapped page would kill the process.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any, made_from: Mapping[str, Any]) -> None:
-        self.path = path
-        self._made_from = dict(made_from)
-        self._dtype = np.dtype(dtype)
-        self._part = path.with_name(path.name + ".part")
-        self._progress = path.with_name(path.name + ".progress")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        identity = {"shape": list(shape), "dtype": str(self._dtype), **self._made_from}
-        self._identity = digest_of(identity)
-        self.done = self._resume(shape)
-
-    def _resume(self, shape: tuple[int, ...]) -> int:
-        self._blocks: list[tuple[int, int, str]] = []
-        try:
-            progress = read_sealed_if_whole(self._progress)
-            array: Array = np.lib.format.open_memmap(self._part, mode="r")
-            if progress and progress["identity"] == self._identity:
-                if array.shape == shape and array.dtype == self._dtype:
-                    self._array = array
-                    return self._keep_undamaged(progress["blocks"])
-                DamagedError(self._part, "its header is not the one written").warn()
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            DamagedError(self._part, str(error)).warn()
-        with _naming(self._part):
-            np.lib.format.open_memmap(self._part, mode="w+", dtype=self._dtype, shape=shape)
-        self._array = np.lib.format.open_memmap(self._part, mode="r")
-        return 0
-
-    def _keep_undamaged(self, blocks: list[tuple[int, int, str]]) -> int:
-        """Keep the blocks before the first damaged one; how many rows they have."""
-        for start, stop, sha in blocks:
-            if hashlib.sha256(self._array[start:stop].tobytes()).hexdigest() != sha:
-                DamagedError(self._part, f"from row {start} on").warn()
-                break
-            self._blocks.append((start, stop, sha))
-        return self._blocks[-1][1] if self._blocks else 0
-
-    def add(self, rows: Array) -> None:
-        """Append `rows` (m, ...) and put them on disk."""
-        start, stop = self.done, self.done + len(rows)
-        if rows.shape[1:] != self._array.shape[1:] or stop > len(self._array):
-            raise ValueError(f"{self.path}: rows {rows.shape} at {start} do not fit into {self._array.shape}")
-        content = np.ascontiguousarray(rows, dtype=self._dtype).tobytes()
-        with _naming(self._part), self._part.open("r+b") as file:
-            file.seek(self._array.offset + start * self._array[:1].nbytes)  # type: ignore[attr-defined]
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        self._blocks.append((start, stop, hashlib.sha256(content).hexdigest()))
-        write_sealed(self._progress, {"identity": self._identity, "blocks": self._blocks})
-        self.done = stop
-
-    def rewind(self, done: int) -> None:
-        """Go back to `done` rows, the end of an earlier block."""
-        self._blocks = [block for block in self._blocks if block[1] <= done]
-        self.done = done
-
-    def finish(self, **about: Any) -> None:
-        """Make the artefact of the rows added. Raises HashbenchError where some are missing.
-
-        The sidecar comes first: a writer killed before the data follow goes on from the finished rows.
-        """
-        if self.done != len(self._array):
-            raise HashbenchError(f"{self.path}: {self.done} of {len(self._array)} rows were written")
-        del self._array
-        write_sealed(sidecar(self.path), {"sha256": sha256_of(self._part), **self._made_from, **about})
-        self._part.replace(self.path)
-        self._progress.unlink(missing_ok=True)
 
 
 def write_plain_tensors(path: Path, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from hashbench.artefacts.layout import Layout
     from hashbench.config.left_out import left_out_of
-    from hashbench.config.params import load_params
+    from hashbench.config.params import Group, load_params
     from hashbench.errors import HashbenchError
     from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of
     from hashbench.execution.recovery import remove_half_written
@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
         open_pipeline(ablations_of(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
     missing = list(missing_of(params, arguments.profile))
-    named = {**params.methods, **(params.ablations if arguments.ablations else {})}
-    left_out = [why for on in left_out_of(params, arguments.profile, named).values() for why in on.values()]
+    groups: tuple[Group, ...] = ("methods", "ablations") if arguments.ablations else ("methods",)
+    names = [name for group in groups for name in params.names(arguments.profile, group)]
+    left_out = [why for on in left_out_of(params, arguments.profile, names).values() for why in on.values()]
     if layout.sources.is_dir():
         link_sources(params, arguments.profile, layout)
     for each in missing:

@@ -10,6 +10,7 @@ import logging
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from hashbench.commands.printing import print_table
 from hashbench.commands.trials import add_trial_arguments, fitter_for, settings_of, time_limit
 from hashbench.errors import HashbenchError
 
@@ -57,7 +58,7 @@ def _measured(fitter: Fitter, cell: Cell, params: Params, timeout: float | None)
     from hashbench.fitting import wasted_bits
 
     where = f"{fitter.method_class.title} on {cell.dataset}, {cell.bits} bits"
-    features = fitter.features(cell.dataset, cell.backbone, fitter.new_method().needs)
+    features = fitter.features(cell.dataset, cell.backbone)
     with time_limit(timeout, f"{where}: fit and encode"):
         (fitted,) = fitter.fitted((cell,))
     query, database = fitted.codes["query"], fitted.codes["database"]
@@ -84,7 +85,6 @@ def _recorded(params: Params, profile: str) -> dict[str, Row]:
 
 
 def _print(title: str, measured: Row, recorded: dict[str, Row], profile: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     rows = {**{name: row for name, row in recorded.items() if set(measured) <= set(row)}, title: measured}
@@ -95,4 +95,4 @@ def _print(title: str, measured: Row, recorded: dict[str, Row], profile: str) ->
     for name, row in sorted(rows.items(), key=lambda item: fmean(item[1][column] for column in measured)):
         style = "bold" if name == title else ""
         table.add_row(name, *(f"{row[column]:.4f}" for column in measured), style=style)
-    Console().print(table)
+    print_table(table)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+from hashbench.commands.printing import print_table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -28,19 +30,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 def list_all(*, hyperparameters: bool) -> None:
     """Print profiles, data sets, backbones and methods; or every hyperparameter with its source."""
-    from rich.console import Console
-
     from hashbench.config.params import load_params
 
-    params, console = load_params(), Console()
+    params = load_params()
     if hyperparameters:
-        console.print(_hyperparameters(params))
+        print_table(_hyperparameters(params))
         return
     evaluated = {profile: _evaluated(params, profile) for profile in params.profiles}
     for table in (_profiles(params, evaluated), _datasets(params), _methods(params, evaluated)):
-        console.print(table)
+        print_table(table)
     for line in _left_out(params):
-        console.print(line, soft_wrap=True)
+        print(line)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -98,7 +98,8 @@ def _left_out(params: Params) -> Iterator[str]:
 
     places: dict[str, list[str]] = {}
     for profile in params.profiles:
-        for on in left_out_of(params, profile, {**params.methods, **params.ablations}).values():
+        names = [name for group in _GROUPS for name in params.names(profile, group)]
+        for on in left_out_of(params, profile, names).values():
             for backbone, why in on.items():
                 places.setdefault(why, []).append(f"{profile} on {backbone}")
     yield from (f"Left out of {', '.join(where)}: {why}" for why, where in places.items())

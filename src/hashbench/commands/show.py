@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashbench.commands.options import add_profile
+from hashbench.commands.printing import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,8 +55,6 @@ def _print_files(folder: Path, name: str) -> None:
 
 
 def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[str]) -> None:
-    from rich.console import Console
-
     from hashbench.artefacts.records import read_records
     from hashbench.config.params import did_you_mean
     from hashbench.errors import HashbenchError
@@ -68,13 +67,13 @@ def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[st
     if name not in runs:
         guess = did_you_mean(name, [*tables, "figures", *runs]).partition(" (allowed")[0]
         raise HashbenchError(f"nothing is called '{name}' in {layouts[0].results}{guess}")
-    Console().print(_run_table(params, *runs[name]))
+    print_table(_run_table(params, *runs[name]))
 
 
 def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
     from rich.table import Table
 
-    from hashbench.artefacts.records import read_seconds
+    from hashbench.artefacts.seconds import read_seconds
     from hashbench.config.selection import report_params
     from hashbench.reporting import cards_of
 
@@ -87,8 +86,7 @@ def _run_table(params: Params, layout: Layout, record: RunRecord) -> Table:
         "backbone": params.backbones[record.backbone].title,
         f"mAP@{found.k or 'all'}": f"{found.map:.4f} (95 % over queries: {low:.4f} to {high:.4f})",
         "by tie order": f"{found.map_pessimistic:.4f} to {found.map_optimistic:.4f}",
-        "precision within radius 2": f"{found.precision_within_2:.4f}, "
-        f"{found.found_nothing_within_2:.1%} of queries find nothing",
+        **{name.replace("_", " "): f"{value:.4f}" for name, value in found.measures.items()},
         "codes": f"{found.distinct_codes} distinct of {record.n_database}, largest bucket {found.largest_bucket}",
         "seconds": f"fit {seconds.fit:.2f}, encode {seconds.encode:.2f}, evaluate {seconds.evaluate:.2f}"
         if seconds

@@ -78,9 +78,10 @@ def fitter_for(
     from hashbench.methods.registry import load_method
 
     chosen, named = params.profile(profile), {**params.methods, **params.ablations}
+    training = None if chosen.backbone_training == "frozen" else chosen.backbone_training
     name, code, values = method, method, dict(settings)
     if method in named:
-        block = params.method(method, profile)
+        block, training = params.method(method, profile), params.backbone_training_of(method, profile)
         code, values = block.code, {**block.values, **settings}
     elif ":" in method or method.endswith(".py"):
         name = Path(method).stem if method.endswith(".py") else method.rpartition(":")[2]
@@ -102,6 +103,7 @@ def fitter_for(
             seeds=[chosen.seeds[0]],
             precision=chosen.precision,
             checkpoint_layers=chosen.checkpoint_layers,
+            backbone_training=training,
         ),
     )
 

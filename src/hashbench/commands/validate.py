@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from hashbench.commands.printing import print_table
 from hashbench.commands.trials import add_trial_arguments, fitter_for, settings_of, time_limit
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the validation mAP of the method for every data set, backbone, code length and combination of settings."""
-    from rich.console import Console
     from rich.table import Table
 
     from hashbench.config.params import load_params
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
             found, k, seconds = _validated(fitter, cell, params.datasets[cell.dataset].k)
         row = (cell.dataset, cell.backbone, setting or "that of params.yaml", str(cell.bits))
         table.add_row(*row, f"{found:.4f}", str(k), f"{seconds:.1f}")
-    Console().print(table)
+    print_table(table)
 
 
 def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, float]:
@@ -69,7 +69,7 @@ def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, f
     from hashbench.seeding import run_seed
 
     method, base_seed = fitter.new_method(), fitter.params.base_seed
-    features = fitter.features(cell.dataset, cell.backbone, method.needs)
+    features = fitter.features(cell.dataset, cell.backbone)
     split, train = validation_part(features, run_seed(base_seed, "validation", cell.dataset))
     session = session_of(fitter.params, cell.name, None, lambda: False)
     (fitted,) = fit_cells(

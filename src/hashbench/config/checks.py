@@ -12,6 +12,7 @@ from hashbench.config.hyperparameters import (
     Argument,
     check_hyperparameters,
     check_names,
+    check_rules,
     check_value,
     constructor_arguments,
     function_arguments,
@@ -24,18 +25,40 @@ from hashbench.methods.registry import file_of, own_files
 def check_method(where: str, code: str, values: Mapping[str, Any], beside: tuple[str, ...]) -> None:
     """Check the file of a method's block and its hyperparameters; `beside` are the block's keys that are none.
 
-    Raises HashbenchError that names the key, the value and what is allowed. What `package.module:Class` takes is only
-    known when it is imported, which fitting does.
+    Raises HashbenchError that names the key, the value and what is allowed. What a class takes that inherits its
+    constructor from elsewhere is only known when it is imported, which fitting does.
     """
     path = file_of(code)
-    if path is not None and not path.is_file():
+    if path is None:
+        raise HashbenchError(
+            f"key '{where}.code' is {shown(repr(code))}; it must be a Python file, which the pipeline can depend on: "
+            "derive the class in a file of baselines/"
+        )
+    if not path.is_file():
         raise HashbenchError(
             f"key '{where}.code' is {shown(repr(code))}, and there is no such file{did_you_mean(code, own_files())}"
         )
-    arguments = constructor_arguments(code)
-    if arguments is None:
-        arguments = {name: Argument(type(value), optional=True) for name, value in values.items()}
-    check_hyperparameters(where, values, arguments, beside=beside, below=("value",))
+    check_hyperparameters(where, values, _arguments(code, values), beside=beside, below=("value",))
+
+
+def check_ends(where: str, code: str, values: Mapping[str, Any], ends: Mapping[str, tuple[Any, Any]]) -> None:
+    """Check that a method accepts, beside `values`, every value between the two ends of each of some hyperparameters.
+
+    Raises HashbenchError as `check_method` does.
+    """
+    arguments = _arguments(code, values)
+    for name, pair in ends.items():
+        for value in pair:
+            check_value((where, name), value, arguments[name].type)
+    lowest, highest = ({name: pair[side] for name, pair in ends.items()} for side in (0, 1))
+    for name in ends:  # at its end against the others' far ends: then it is on the right side of them wherever they lie
+        check_rules(where, {**values, **lowest, name: highest[name]}, arguments)
+        check_rules(where, {**values, **highest, name: lowest[name]}, arguments)
+
+
+def _arguments(code: str, values: Mapping[str, Any]) -> Mapping[str, Argument]:
+    found = constructor_arguments(code)
+    return {name: Argument(type(value), optional=True) for name, value in values.items()} if found is None else found
 
 
 def check_dataset(

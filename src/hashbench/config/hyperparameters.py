@@ -105,6 +105,13 @@ def check_hyperparameters(
     check_names(where, values, arguments, beside)
     for name, value in values.items():
         check_value((where, name, *below), value, arguments[name].type)
+    check_rules(where, values, arguments, below)
+
+
+def check_rules(
+    where: str, values: Mapping[str, Any], arguments: Mapping[str, Argument], below: tuple[str, ...] = ()
+) -> None:
+    """Check what annotations say of two hyperparameters; the arguments and errors of `check_hyperparameters`."""
     for name, value in values.items():
         for rule in getattr(arguments[name].type, "__metadata__", ()):
             if isinstance(rule, LessThan | AtMost) and rule.other in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,8 +17,9 @@ from hashbench.config.messages import did_you_mean as did_you_mean
 from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
+from hashbench.config.searching import SearchParams, check_space
 from hashbench.errors import HashbenchError
-from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 from hashbench.settings import settings
 
 T = TypeVar("T")
@@ -40,7 +42,8 @@ Title = Annotated[str, Field(min_length=1, max_length=200, description="a text o
 Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Source = Literal["paper", "official code", "third-party", "ours"]
+Source = Literal["paper", "official code", "third-party", "ours", "search"]
+Group = Literal["methods", "ablations"]
 Set = Annotated[list[T], Field(min_length=1), AfterValidator(_without_repeats)]
 
 
@@ -82,10 +85,11 @@ class DatasetParams(BaseModel):
 
 
 class MethodParams(BaseModel):
-    """One method: the file (or `package.module:Class`) that holds it, and its hyperparameters with their sources.
+    """One method: the Python file that holds it, and its hyperparameters with their sources.
 
-    `under_study`: whether it is one of those that the benchmark was made for. `of`, for a variant among the ablations:
-    the method from which it has its code and every hyperparameter that it does not give itself.
+    `under_study`: whether it is one of those that the benchmark was made for. For a variant among the ablations: `of`
+    is the method or variant from which it has its code and every hyperparameter that it does not give itself,
+    `against` the row that it is compared with (`of`, unless it says another), `label` what its row is called.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -93,6 +97,8 @@ class MethodParams(BaseModel):
 
     code: str
     of: Name | None = None
+    against: Name | None = None
+    label: Title | None = None
     under_study: Annotated[bool, Field(strict=True)] = False
 
     @property
@@ -109,24 +115,37 @@ class MethodParams(BaseModel):
 class ProfileParams(_Strict):
     """One table: data sets x backbones x methods x bits x seeds, on one kind of device.
 
-    `precision` computes the losses of trained methods in float32, or under autocast to bfloat16; `checkpoint_layers`
-    recomputes the activations of a backbone that is fine-tuned, for less memory; `seeds` number the repetitions;
-    `views` is how many augmented views of each train image are extracted; `keep_codes` names the repetitions whose
-    codes stand beside the results, in git, so that anyone can recompute their numbers; `overrides` replaces single
-    hyperparameters of methods in this profile.
+    `precision` computes the losses of trained methods in float32, or under autocast to bfloat16. The backbone stays
+    `frozen`, or each method that trains a network trains a copy of it as `backbone_training` says, or as
+    `backbone_training_of` says of that method; its views are then drawn by the data set's augmentation or by that of
+    `augmentation_of`. `checkpoint_layers` recomputes the activations of a backbone that is trained, for less memory;
+    `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted, with their
+    patch tokens unless `view_tokens` is false; `keep_codes` names the repetitions whose codes stand beside the results,
+    in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
+    profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
+    all code lengths. `settings`: whether methods run as `methods` says, with searched values, or as their authors say,
+    with lengths of training cut to the most steps of the search.
     """
 
     title: Title
     device: Literal["cpu", "cuda"]
     precision: Literal["fp32", "bf16"]
+    backbone_training: Literal["frozen"] | BackboneTraining
+    backbone_training_of: dict[Name, Literal["frozen"] | BackboneTraining] = {}
+    augmentation_of: dict[Name, Name] = {}
     checkpoint_layers: Annotated[bool, Field(strict=True)]
     datasets: Set[Name]
     backbones: Set[Name]
     bits: Set[Bits]
     seeds: Set[Seed]
     views: Annotated[int, Field(strict=True, ge=2, le=1000)]
+    view_tokens: Annotated[bool, Field(strict=True)] = True
     keep_codes: Annotated[list[Seed], AfterValidator(_without_repeats)]
     overrides: dict[Name, dict[str, Hyperparameter]]
+    methods: Set[Name] | None = None
+    ablations: Set[Name] | None = None
+    ablation_bits: Set[Bits] | None = None
+    settings: Literal["searched", "official"] = "searched"
 
 
 class ClaimParams(_Strict):
@@ -134,6 +153,11 @@ class ClaimParams(_Strict):
 
     winners: Set[Name]
     losers: Set[Name]
+
+    def among(self, methods: list[str]) -> ClaimParams | None:
+        """The claim of these methods alone; None where no winner or no loser is left."""
+        winners, losers = ([name for name in side if name in methods] for side in (self.winners, self.losers))
+        return ClaimParams(winners=winners, losers=losers) if winners and losers else None
 
 
 class Params(_Strict):
@@ -146,6 +170,8 @@ class Params(_Strict):
     augmentations: dict[Name, Augmentation]
     backbones: dict[Name, BackboneSpec]
     methods: dict[Name, MethodParams]
+    official: dict[Name, dict[str, Hyperparameter]]
+    search: SearchParams
     ablations: dict[Name, MethodParams]
     controls: Annotated[list[Name], AfterValidator(_without_repeats)]
     claims: list[ClaimParams]
@@ -157,9 +183,15 @@ class Params(_Strict):
         if not isinstance(methods, dict) or not isinstance(ablations, dict):
             return params
         for name, block in methods.items():
-            if isinstance(block, dict) and "of" in block:
-                raise HashbenchError(f"key 'methods.{shown(name)}.of' must stand under ablations; a method has `code`")
-        return {**params, "ablations": {name: _in_full(name, block, methods) for name, block in ablations.items()}}
+            for key in ("of", "against", "label"):
+                if isinstance(block, dict) and key in block:
+                    raise HashbenchError(
+                        f"key 'methods.{shown(name)}.{key}' must stand under ablations; a method has `code`"
+                    )
+        written: dict[Any, Any] = {}
+        for name, block in ablations.items():
+            written[name] = _in_full(name, block, methods, written)
+        return {**params, "ablations": written}
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Params:
@@ -175,8 +207,17 @@ class Params(_Strict):
         for group in ("methods", "ablations"):
             for name, method in getattr(self, group).items():
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
+        self._check_values("official", self.official, self.methods)
+        for name, entries in self.official.items():
+            block, values = self.methods[name], {key: entry.value for key, entry in entries.items()}
+            check_method(f"official.{name}", block.code, {**block.values, **values}, ())
+        for name, space in self.search.spaces.items():
+            block = known("search.spaces", name, self.methods)
+            check_space(f"search.spaces.{name}", block.code, block.values, space)
         for name, profile in self.profiles.items():
             self._check_profile(f"profiles.{name}", name, profile)
+        for name, block in self.ablations.items():
+            known(f"ablations.{name}.against", str(block.against), {**self.methods, **self.ablations})
         for number, claim in enumerate(self.claims):
             self._check_claim(f"claims.{number}", claim)
         for method in self.controls:
@@ -189,13 +230,39 @@ class Params(_Strict):
         for backbone in profile.backbones:
             known(f"{where}.backbones", backbone, self.backbones)
         named = {**self.methods, **self.ablations}
-        for method, values in profile.overrides.items():
-            block = known(f"{where}.overrides", method, named)
-            for key in values:
-                known(f"{where}.overrides.{method}", key, block.hyperparameters)
+        for group in ("methods", "ablations"):
+            for method in getattr(profile, group) or ():
+                known(f"{where}.{group}", method, getattr(self, group))
+        for bits in profile.ablation_bits or ():
+            if bits not in profile.bits:
+                raise HashbenchError(
+                    f"key '{where}.ablation_bits' names {bits}, which its `bits` do not; a variant is compared with "
+                    "its method at one code length"
+                )
+        for method in profile.backbone_training_of:
+            known(f"{where}.backbone_training_of", method, named)
+        for training in (profile.backbone_training, *profile.backbone_training_of.values()):
+            for backbone in () if training == "frozen" else training.rates:
+                known(f"{where}: rates of a backbone_training", backbone, dict.fromkeys(profile.backbones))
+        for method, augmentation in profile.augmentation_of.items():
+            known(f"{where}.augmentation_of", method, named)
+            known(f"{where}.augmentation_of.{method}", augmentation, self.augmentations)
+            if self.backbone_training_of(method, name) is None:
+                raise HashbenchError(
+                    f"key '{where}.augmentation_of.{method}' has no effect: the backbone of {method} stays frozen in "
+                    "this profile, and frozen features are shared; take it out"
+                )
+        self._check_values(f"{where}.overrides", profile.overrides, named)
         for method, block in named.items():
-            for overridden in {method, block.of} & profile.overrides.keys():
+            for overridden in set(self.lineage(method)) & profile.overrides.keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
+
+    @staticmethod
+    def _check_values(where: str, blocks: dict[str, dict[str, Hyperparameter]], named: dict[str, MethodParams]) -> None:
+        for method, values in blocks.items():
+            block = known(where, method, named)
+            for key in values:
+                known(f"{where}.{method}", key, block.hyperparameters)
 
     def _check_claim(self, where: str, claim: ClaimParams) -> None:
         for side in ("winners", "losers"):
@@ -209,23 +276,63 @@ class Params(_Strict):
         """The profile called `name`."""
         return known("profile", name, self.profiles)
 
+    def names(self, profile: str, group: Group) -> list[str]:
+        """The methods, or the ablations, that run in a profile, in the order of params.yaml."""
+        chosen = getattr(self.profile(profile), group)
+        return [name for name in getattr(self, group) if chosen is None or name in chosen]
+
+    def bits(self, profile: str, group: Group) -> list[int]:
+        """The code lengths at which a profile's methods, or ablations, run, in the order of params.yaml."""
+        chosen = self.profile(profile)
+        return list(chosen.bits if group == "methods" or chosen.ablation_bits is None else chosen.ablation_bits)
+
+    def lineage(self, name: str) -> list[str]:
+        """The method that a variant goes back to, the variants between, and itself; a method by itself."""
+        found = [name]
+        while (of := known("method", found[0], {**self.methods, **self.ablations}).of) is not None:
+            found.insert(0, of)
+        return found
+
+    def backbone_training_of(self, name: str, profile: str) -> BackboneTraining | None:
+        """How a profile trains the backbone of a method, or of what a variant is of; None: not at all."""
+        chosen = self.profile(profile)
+        training = self._said_of(name, chosen.backbone_training_of) or chosen.backbone_training
+        return None if training == "frozen" else training
+
+    def augmentation_of(self, name: str, profile: str) -> Augmentation | None:
+        """The augmentation that a profile gives to one method alone."""
+        own = self._said_of(name, self.profile(profile).augmentation_of)
+        return None if own is None else self.augmentations[own]
+
+    def _said_of(self, name: str, values: Mapping[str, T]) -> T | None:
+        return next((values[each] for each in reversed(self.lineage(name)) if each in values), None)
+
     def method(self, name: str, profile: str) -> MethodParams:
-        """A method's block with the profile's overrides laid over it.
+        """A method's block with what the profile says of its settings and its overrides laid over it.
 
-        A variant also has the overrides of its method, but for what it changes itself.
+        A variant also has what is laid over that which it is of, but for what it changes itself.
         """
-        block = known("method", name, {**self.methods, **self.ablations})
-        overrides = self.profile(profile).overrides
+        named, chosen = {**self.methods, **self.ablations}, self.profile(profile)
+        block = known("method", name, named)
         entries = block.hyperparameters
-        if block.of is not None:
-            shared, of_method = self.methods[block.of].hyperparameters, overrides.get(block.of, {})
-            entries |= {key: entry for key, entry in of_method.items() if entries.get(key) == shared.get(key)}
-        said = {"code": block.code, "of": block.of, "under_study": block.under_study}
-        return MethodParams.model_validate({**said, **entries, **overrides.get(name, {})})
+        for layer in [chosen.overrides] if chosen.settings == "searched" else [self.official, chosen.overrides]:
+            for each in self.lineage(name):
+                shared, laid_over = named[each].hyperparameters, layer.get(each, {})
+                entries |= {
+                    key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
+                }
+        said = block.model_dump(include=set(MethodParams.model_fields))
+        return MethodParams.model_validate({**said, **entries})
+
+    def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:
+        """The settings of a method with which its search on a profile begins: the present one, and the official one."""
+        present = self.method(method, profile).values
+        official = {name: entry.value for name, entry in self.official.get(method, {}).items()}
+        return {"present": present, "official": {**present, **official}}
 
 
-def _in_full(name: Any, variant: Any, methods: dict[Any, Any]) -> Any:
-    """A variant with all that it has of its method."""
+def _in_full(name: Any, variant: Any, methods: dict[Any, Any], before: dict[Any, Any]) -> Any:
+    """A variant with all that it has of its method, or of a variant `before` it."""
     if not isinstance(variant, dict):
         return variant
     key = f"ablations.{shown(name)}"
@@ -233,8 +340,12 @@ def _in_full(name: Any, variant: Any, methods: dict[Any, Any]) -> Any:
         raise HashbenchError(f"key '{key}.code' must go; a variant has the code of the method that its `of` names")
     if "of" not in variant:
         raise HashbenchError(f"key '{key}.of' is missing; it must be the name of the method that the variant changes")
-    method = known(f"{key}.of", str(variant["of"]), methods)
-    return {**method, "under_study": False, **variant} if isinstance(method, dict) else variant
+    of = str(variant["of"])
+    changed = known(f"{key}.of", of, {**methods, **before})
+    if not isinstance(changed, dict):
+        return variant
+    own = ("under_study", "against", "label")
+    return {**{name: value for name, value in changed.items() if name not in own}, "against": of, **variant}
 
 
 def params_path() -> Path:
@@ -257,7 +368,7 @@ def load_params(path: Path | None = None) -> Params:
     except FileNotFoundError:
         raise HashbenchError(
             f"{path} is missing: all but `hashbench evaluate` and `hashbench splits` needs a clone of hashbench; make "
-            "one with `git clone` and run there, or name another file in HASHBENCH_PARAMS"
+            "one with `git clone`, run `uv sync` there and then this command, or name another file in HASHBENCH_PARAMS"
         ) from None
     except OSError as error:
         reason = error.strerror or "unreadable"

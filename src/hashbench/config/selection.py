@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
 from hashbench.config.left_out import left_out_of
-from hashbench.config.params import ClaimParams, EvaluationParams, Hyperparameter, Params
-from hashbench.features.specs import Augmentation, BackboneSpec
+from hashbench.config.lengths import cut
+from hashbench.config.params import ClaimParams, EvaluationParams, Group, Hyperparameter, Params
+from hashbench.config.searching import Budget, Space, lengths_of
+from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 
 
 class _Selection(BaseModel):
@@ -51,18 +53,20 @@ class BackboneParams(_Selection):
 
 
 class FeatureParams(BackboneParams):
-    """What the stage `features` reads."""
+    """What the stage `features` reads; a run that trains the backbone stores no tokens of views."""
 
     views: int
+    view_tokens: bool
 
 
 class FitParams(BackboneParams):
     """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in.
 
-    `left_out`: on which backbones of the profile it is not fitted, and why.
+    `left_out`: on which backbones of the profile it is not fitted, and why. `most_steps`: to how many steps the
+    hyperparameters `lengths`, in epochs, are cut, where that is not None.
     """
 
-    group: Literal["methods", "ablations"]
+    group: Group
     method: str
     code: str
     hyperparameters: dict[str, Value]
@@ -70,11 +74,41 @@ class FitParams(BackboneParams):
     seeds: list[int]
     precision: Literal["fp32", "bf16"]
     checkpoint_layers: bool
-    left_out: dict[str, str] = {}
+    left_out: dict[str, str]
+    backbone_training: BackboneTraining | None
+    lengths: list[str] = []
+    most_steps: int | None = None
+
+    def hyperparameters_for(self, n_train: int) -> dict[str, Value]:
+        """The hyperparameters on `n_train` train rows."""
+        if self.most_steps is None:
+            return self.hyperparameters
+        return cut(self.hyperparameters, self.lengths, n_train, self.most_steps)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the method."""
         return _cells(sorted(self.augmentations), sorted(self.backbones), [self.method], self.bits, self.seeds)
+
+
+class MethodSearchParams(_Selection):
+    """What the stage `search` reads of one method: how it is fitted now and as its authors say, and what may be tried.
+
+    `cutoffs`: k of each data set; `space` is empty where a method has nothing to search.
+    """
+
+    fit: FitParams
+    official: dict[str, Value]
+    budget: Budget
+    space: dict[str, Space]
+    cutoffs: dict[str, int | None]
+
+
+class SearchReportParams(_Selection):
+    """What the report of a profile's search reads: the budget, and the code of each method that was searched."""
+
+    base_seed: int
+    budget: Budget
+    methods: dict[str, str]
 
 
 class EvaluateParams(_Selection):
@@ -130,41 +164,75 @@ def backbone_params(params: Params, profile: str) -> BackboneParams:
 
 def feature_params(params: Params, profile: str) -> FeatureParams:
     """What `features` reads for a profile."""
-    return FeatureParams(**_of_backbones(params, profile), views=params.profile(profile).views)
+    chosen = params.profile(profile)
+    return FeatureParams(
+        **_of_backbones(params, profile),
+        views=chosen.views,
+        view_tokens=chosen.view_tokens and chosen.backbone_training == "frozen",
+    )
 
 
 def fit_params(params: Params, profile: str, method: str) -> FitParams:
-    """What `fit` reads of a method, or of an ablation, for a profile."""
+    """What `fit` reads of a method, or of an ablation, for a profile.
+
+    It has no code length in a profile that leaves it out, and lacks the backbones on which it cannot be fitted.
+    """
     chosen, block = params.profile(profile), params.method(method, profile)
-    left_out = left_out_of(params, profile, [method]).get(method, {})
-    of_backbones = _of_backbones(params, profile)
-    fitted_on = {name: spec for name, spec in of_backbones["backbones"].items() if name not in left_out}
+    group: Group = "ablations" if method in params.ablations else "methods"
+    own, is_official = params.augmentation_of(method, profile), chosen.settings == "official"
+    runs = [method] if method in params.names(profile, group) else []
+    left_out = left_out_of(params, profile, runs).get(method, {})
+    backbones = _of_backbones(params, profile)
+    backbones["backbones"] = {name: spec for name, spec in backbones["backbones"].items() if name not in left_out}
+    if own is not None:
+        backbones["augmentations"] = dict.fromkeys(backbones["augmentations"], own)
     return FitParams(
-        **{**of_backbones, "backbones": fitted_on},
-        group="ablations" if method in params.ablations else "methods",
+        **backbones,
+        group=group,
         method=method,
         code=block.code,
         hyperparameters={name: entry.value for name, entry in sorted(block.hyperparameters.items())},
-        bits=sorted(chosen.bits),
+        bits=sorted(params.bits(profile, group)) if runs else [],
         seeds=sorted(chosen.seeds),
         precision=chosen.precision,
         checkpoint_layers=chosen.checkpoint_layers,
         left_out=left_out,
+        backbone_training=params.backbone_training_of(method, profile),
+        lengths=lengths_of(params.search.spaces.get(params.lineage(method)[0], {})) if is_official else [],
+        most_steps=int(params.search.steps.high) if is_official else None,
     )
 
 
-def evaluate_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> EvaluateParams:
+def search_params(params: Params, profile: str, method: str) -> MethodSearchParams:
+    """What `search` reads of a method for a profile."""
+    space = params.search.spaces.get(method, {})
+    return MethodSearchParams(
+        fit=fit_params(params, profile, method),
+        official=params.settings(method, profile)["official"],
+        budget=params.search.budget,
+        space={name: space[name] for name in sorted(space)},
+        cutoffs={name: params.datasets[name].k for name in sorted(params.profile(profile).datasets)},
+    )
+
+
+def search_report_params(params: Params, profile: str) -> SearchReportParams:
+    """What the report of the search of a profile reads."""
+    searched = {name: block.code for name, block in params.methods.items() if params.search.spaces.get(name)}
+    return SearchReportParams(base_seed=params.base_seed, budget=params.search.budget, methods=searched)
+
+
+def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:
     """What `evaluate` reads for the methods, or the ablations, of a profile."""
-    chosen = params.profile(profile)
+    chosen, names = params.profile(profile), params.names(profile, group)
     return EvaluateParams(
         rules=params.evaluation.model_copy(update={"ranks": sorted(params.evaluation.ranks)}),
         cutoffs={name: params.datasets[name].k for name in sorted(chosen.datasets)},
         backbones=sorted(chosen.backbones),
-        methods=sorted(getattr(params, group)),
-        bits=sorted(chosen.bits),
+        methods=sorted(names),
+        bits=sorted(params.bits(profile, group)),
         seeds=sorted(chosen.seeds),
         keep_codes=sorted(chosen.keep_codes),
-        left_out={name: sorted(on) for name, on in left_out_of(params, profile, getattr(params, group)).items()},
+        left_out={name: sorted(on) for name, on in left_out_of(params, profile, names).items()},
     )
 
 
@@ -195,6 +263,9 @@ class MethodTexts(_Selection):
     code: str
     hyperparameters: dict[str, Hyperparameter]
     under_study: bool
+    label: str | None
+    against: str | None
+    backbone_is_trained: bool
 
 
 class ReportParams(_Selection):
@@ -221,29 +292,37 @@ class ReportParams(_Selection):
         return (cell for cell in cells if cell.backbone not in self.left_out.get(cell.method, ()))
 
 
-def report_params(params: Params, profile: str, group: Literal["methods", "ablations"]) -> ReportParams:
+def report_params(params: Params, profile: str, group: Group) -> ReportParams:
     """What the report of the methods, or of the ablations beside the methods that they change, reads."""
     chosen = params.profile(profile)
     variants: dict[str, list[str]] = {}
-    for name, block in params.ablations.items():
-        variants.setdefault(str(block.of), []).append(name)
-    shown = [*params.methods]
+    ablations = params.names(profile, "ablations")
+    for name in ablations:
+        variants.setdefault(params.lineage(name)[0], []).append(name)
+    shown = params.names(profile, "methods")
     if group == "ablations":
-        wanted = {*params.controls, *variants, *params.ablations}
-        shown = [name for name in (*params.methods, *params.ablations) if name in wanted]
+        wanted = {*variants, *(str(params.ablations[name].against) for name in ablations)}
+        shown = [*(name for name in shown if name in wanted), *ablations]
     blocks = {name: params.method(name, profile) for name in shown}
     return ReportParams(
         base_seed=params.base_seed,
         methods={
-            name: MethodTexts(code=b.code, hyperparameters=b.hyperparameters, under_study=b.under_study)
+            name: MethodTexts(
+                code=b.code,
+                hyperparameters=b.hyperparameters,
+                under_study=b.under_study,
+                label=b.label,
+                against=b.against,
+                backbone_is_trained=params.backbone_training_of(name, profile) is not None,
+            )
             for name, b in blocks.items()
         },
         dataset_titles={name: params.datasets[name].title for name in chosen.datasets},
         backbone_titles={name: params.backbones[name].title for name in chosen.backbones},
-        bits=list(chosen.bits),
+        bits=params.bits(profile, group),
         seeds=list(chosen.seeds),
-        controls=list(params.controls),
-        claims=list(params.claims),
+        controls=[name for name in params.controls if name in shown],
+        claims=[claim for each in params.claims if (claim := each.among(shown)) is not None],
         variants=variants if group == "ablations" else {},
         left_out=left_out_of(params, profile, shown),
     )

@@ -59,14 +59,14 @@ def from_lists(folder: Path) -> Draw:
 def _draw_listed(lists: Mapping[str, Path], dataset: Dataset, generator: np.random.Generator) -> Parts:
     if not dataset.files:
         raise HashbenchError("list files name images by file name, and this data set has none")
-    row_of = _row_finder(dataset.files)
+    row_of = row_finder(dataset.files)
     rows = {part: _read_list(path, dataset, row_of) for part, path in lists.items()}
     query, train = rows["test"], rows["train"]
     database = rows["database"] if "database" in rows else all_but_query(len(dataset), query, train)
     return shuffled(generator, query, train, database)
 
 
-def _row_finder(files: tuple[str, ...]) -> Callable[[str], int | None]:
+def row_finder(files: tuple[str, ...]) -> Callable[[str], int | None]:
     """A function from a published path to the row whose file ends in the same parts, or shows the same photograph."""
     deepest = max(len(PurePosixPath(name).parts) for name in files)
     for depth in range(1, deepest + 1):

@@ -1,100 +1,141 @@
-"""`hashbench evaluate FILE.npz`: evaluate codes wherever they were trained."""
+"""`hashbench evaluate`: evaluate codes from files of any kind, wherever they were trained."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.asymmetric import evaluate_asymmetric
 from hashbench.evaluation.protocol import evaluate
+from hashbench.evaluation.readers import Items, Reading, Sources, read_items
+from hashbench.evaluation.readers.logits import read_query_logits
+from hashbench.evaluation.readers.rows import read_query_rows
 from hashbench.evaluation.results import CodeStatistics, Evaluation, Ranked
+from hashbench.evaluation.rules import check_ranks
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
 from hashbench.types import Array
 
-NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")
-LOGITS = "query_logits"  # may stand beside them
 _SEED = 0  # of the bootstrap: the same file gives the same output
-_MAX_RATIO = 100  # unpacked over packed, where more than _RATIO_FROM bytes come out
-_RATIO_FROM = 1 << 28
+_ORDERS = {
+    "random": "expectation over random order inside ties",
+    "database": "the database's order inside ties",
+    "argsort": "NumPy's argsort inside ties",
+}
 
 
-def run(file: str | Path, k: int | None, empty: str, *, as_json: bool) -> str:
-    """What the command prints: a table, or JSON with every number of the evaluation.
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured and printed: the options of `hashbench evaluate` of the same names."""
 
-    `file`: an .npz with the arrays `query_codes`, `db_codes`, `query_labels`, `db_labels` in the forms that `evaluate`
-    accepts, and `query_logits` where the queries come with real values: these are ranked by too, asymmetrically, and
-    told apart. Raises HashbenchError where it is not.
+    ks: tuple[int | None, ...] = (None,)
+    denominator: str = "relevant_in_top_k"
+    empty: str = "zero"
+    order: str = "random"
+    radii: tuple[int, ...] = ()
+    query_rows: str | None = None
+    query_logits: str | None = None
+    form: Literal["table", "json", "csv"] = "table"
+
+
+def run(sources: Sources, how: Reading, asked: Asked) -> str:
+    """What the command prints: a table, CSV with a line for each k, or JSON with every number of the evaluation.
+
+    Where the queries come with logits, items are ranked by these too, asymmetrically, and these numbers told apart.
+    Raises HashbenchError where files or options are not what `read_items` and `evaluate` accept.
     """
-    arrays = read_arrays(Path(file))
-    evaluation = evaluate(*(arrays[name] for name in NAMES), k=k, empty=empty)
-    numbers = summary(evaluation, code_statistics(arrays["db_codes"]))
-    if LOGITS in arrays:
-        numbers["asymmetric"] = asymmetric_summary(arrays, k, empty)
-    return json.dumps(_without_nan(numbers), indent=1) if as_json else table(numbers)
+    items = read_items(sources, how)
+    for radius in asked.radii:
+        if radius > items.query_codes.n_bits:
+            raise HashbenchError(f"--radius {radius} is beyond the {items.query_codes.n_bits} bits of the codes")
+    statistics = code_statistics(items.database_codes)
+    asymmetric = _asymmetric(items, sources, asked)
+    measured = [summary(evaluation, statistics) for evaluation in _evaluations(items, sources, asked)]
+    for numbers, ranked in zip(measured, asymmetric, strict=bool(asymmetric)):
+        numbers["asymmetric"] = _asymmetric_summary(ranked)
+    if asked.form == "json":
+        evaluations = [_without_nan(numbers) for numbers in measured]
+        return json.dumps({"read": items.told, "evaluations": evaluations}, indent=1)
+    if asked.form == "csv":
+        return as_csv(measured, asked.radii)
+    read = [f"{role.replace('_', ' '):<17}{told}" for role, told in items.told.items()]
+    return "\n".join([table(measured, asked.radii), "", *read])
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The four arrays of an .npz file, and the logits of its queries where it holds them.
-
-    Raises HashbenchError where it is missing, damaged, or lacks one of the four.
-    """
-    if not path.is_file():
-        raise HashbenchError(f"{path} is missing: give an .npz file with the arrays {', '.join(NAMES)}")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise HashbenchError(f"{path} is no .npz file: write one with numpy.savez, with {', '.join(NAMES)}")
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in NAMES if name not in archive]
-            if missing:
-                raise HashbenchError(f"{path} lacks the array {missing[0]}: it must hold {', '.join(NAMES)}")
-            _refuse_bomb(path, archive.zip)
-            return {name: archive[name] for name in (*NAMES, LOGITS) if name in archive}
-    except HashbenchError:
-        raise
-    except Exception as error:  # a member's header is read as Python source: a hostile one can raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HashbenchError(
-            f"{path} cannot be read as plain arrays ({reason!a}): write it anew with numpy.savez"
-        ) from None
-
-
-def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise HashbenchError where a small file would fill the memory."""
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _MAX_RATIO * max(path.stat().st_size, _RATIO_FROM / _MAX_RATIO):
-        raise HashbenchError(
-            f"{path} would unpack to {unpacked:,} bytes, more than {_MAX_RATIO} times its size: refused as a bomb; "
-            "write it anew with numpy.savez"
+def _evaluations(items: Items, sources: Sources, asked: Asked) -> list[Evaluation]:
+    """One for each k, all with the same ranks for precision and recall."""
+    n_database = len(items.database_codes)
+    rows = None if asked.query_rows is None else read_query_rows(asked.query_rows, sources.file, items)
+    ranks = _ranks(items, asked)
+    return [
+        evaluate(
+            items.query_codes,
+            items.database_codes,
+            items.query_labels,
+            items.database_labels,
+            k=k,
+            denominator=asked.denominator,
+            empty=asked.empty,
+            order=asked.order,
+            ranks=ranks,
+            query_rows=rows,
+            database_rows=None if rows is None else np.arange(n_database),
         )
+        for k in asked.ks
+    ]
 
 
-def asymmetric_summary(arrays: Mapping[str, Array], k: int | None, empty: str) -> dict[str, Any]:
-    """The numbers of the ranking by the logits of the queries, by name. Raises HashbenchError where bits differ."""
-    codes, logits = arrays["query_codes"], arrays[LOGITS]
-    found = evaluate_asymmetric(logits, *(arrays[name] for name in NAMES[1:]), k=k, empty=empty)
-    if (np.where(codes > 0, logits, -logits) < 0).any():
-        raise HashbenchError(f"{LOGITS} contradict query_codes: a bit is 1 where its logit is above 0, 0 where below")
+def _asymmetric(items: Items, sources: Sources, asked: Asked) -> list[Ranked]:
+    """The ranking by the logits of the queries, one for each k; none where no logits are named."""
+    if asked.query_logits is None:
+        return []
+    if asked.query_rows is not None or asked.order != "random":
+        raise HashbenchError(
+            "the ranking by --query-logits is the expectation over random order inside ties, and of the whole "
+            "database: leave out --query-rows and --order, or --query-logits"
+        )
+    query = read_query_logits(asked.query_logits, sources.file, items)
+    return [
+        evaluate_asymmetric(
+            query.logits,
+            items.database_codes,
+            items.query_labels,
+            items.database_labels,
+            k=k,
+            denominator=asked.denominator,
+            empty=asked.empty,
+            ranks=_ranks(items, asked),
+        )
+        for k in asked.ks
+    ]
+
+
+def _ranks(items: Items, asked: Asked) -> Array:
+    return np.unique(np.concatenate([check_ranks(None, k, len(items.database_codes)) for k in asked.ks]))
+
+
+def _asymmetric_summary(ranked: Ranked) -> dict[str, Any]:
     return {
-        "map": found.map,
-        "map_optimistic": found.map_optimistic,
-        "map_pessimistic": found.map_pessimistic,
-        "map_ci95": _interval(found),
-        "ndcg": found.mean_ndcg,
-        "precision_at": found.precision_at.tolist(),
-        "recall_at": found.recall_at.tolist(),
+        "map": ranked.map,
+        "map_optimistic": ranked.map_optimistic,
+        "map_pessimistic": ranked.map_pessimistic,
+        "map_ci95": _interval(ranked),
+        "ndcg": ranked.mean_ndcg,
+        "precision_at": ranked.precision_at.tolist(),
+        "recall_at": ranked.recall_at.tolist(),
     }
 
 
-def _interval(evaluation: Ranked) -> list[float]:
-    counted = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
+def _interval(ranked: Ranked) -> list[float]:
+    counted = np.nan_to_num(ranked.ap) if ranked.empty == "zero" else ranked.ap
     return list(bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan))
 
 
@@ -108,12 +149,11 @@ def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any
         "map_pessimistic": evaluation.map_pessimistic,
         "map_ci95": _interval(evaluation),
         "ndcg": evaluation.mean_ndcg,
-        "precision_within_2": evaluation.precision_within_2,
-        "found_nothing_within_2": evaluation.found_nothing_within_2,
+        "measures": evaluation.measures,
         "k": evaluation.k,
         "denominator": evaluation.denominator,
         "empty": evaluation.empty,
-        "ties": "expectation over random order",
+        "order": evaluation.order,
         "n_bits": evaluation.n_bits,
         "n_queries": len(evaluation.ap),
         "queries_without_relevant": int(np.count_nonzero(evaluation.n_relevant == 0)),
@@ -132,50 +172,87 @@ def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any
     }
 
 
-def table(numbers: dict[str, Any]) -> str:
-    """The numbers that matter most, as aligned text."""
-    at = "all" if numbers["k"] is None else str(numbers["k"])
-    low, high = numbers["map_ci95"]
+def table(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
+    """The numbers that matter most, as aligned text: those of each k, then what is the same for all."""
+    numbers = measured[0]
     lines = [
-        (f"mAP@{at}", f"{numbers['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
-        ("  relevant first in ties", f"{numbers['map_optimistic']:.4f}", ""),
-        ("  relevant last in ties", f"{numbers['map_pessimistic']:.4f}", ""),
-        (f"NDCG@{at}", f"{numbers['ndcg']:.4f}", ""),
+        *(line for each in measured for line in _lines_at(each)),
         *(
             (f"precision@{rank}", f"{precision:.4f}", f"recall {recall:.4f}")
             for rank, precision, recall in zip(
                 numbers["ranks"], numbers["precision_at"], numbers["recall_at"], strict=True
             )
         ),
-        (
-            "precision within radius 2",
-            f"{numbers['precision_within_2']:.4f}",
-            f"{numbers['found_nothing_within_2']:.1%} of queries find nothing",
+        *((name.replace("_", " "), f"{value:.4f}", "") for name, value in numbers["measures"].items()),
+        *(
+            (
+                f"precision within radius {radius}",
+                f"{numbers['radius_precision'][radius]:.4f}",
+                _recall(numbers, radius),
+            )
+            for radius in radii
         ),
         ("distinct database codes", str(numbers["distinct_codes"]), f"largest bucket {numbers['largest_bucket']}"),
         ("mean bit entropy", f"{np.mean(numbers['bit_entropy']):.4f}", ""),
         ("mean |bit correlation|", f"{numbers['bit_correlation']:.4f}", ""),
-        *_asymmetric_lines(numbers, at),
+        *(line for each in measured for line in _asymmetric_lines(each)),
     ]
     rows = [f"{name:<26}{value:>10}  {remark}".rstrip() for name, value, remark in lines]
     empty = "count 0" if numbers["empty"] == "zero" else "are left out"
     notes = [
-        f"{numbers['n_queries']} queries, {numbers['n_bits']} bits; expectation over random order inside ties; "
+        f"{numbers['n_queries']} queries, {numbers['n_bits']} bits; {_ORDERS[numbers['order']]}; "
         f"AP denominator {numbers['denominator']};",
         f"{numbers['queries_without_relevant']} queries have nothing relevant in the database and {empty}",
     ]
     return "\n".join([*rows, "", *notes])
 
 
-def _asymmetric_lines(numbers: Mapping[str, Any], at: str) -> list[tuple[str, str, str]]:
+def _lines_at(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What depends on k."""
+    at = "all" if numbers["k"] is None else str(numbers["k"])
+    low, high = numbers["map_ci95"]
+    return [
+        (f"mAP@{at}", f"{numbers['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
+        ("  relevant first in ties", f"{numbers['map_optimistic']:.4f}", ""),
+        ("  relevant last in ties", f"{numbers['map_pessimistic']:.4f}", ""),
+        (f"NDCG@{at}", f"{numbers['ndcg']:.4f}", ""),
+    ]
+
+
+def _asymmetric_lines(numbers: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Of the ranking by real-valued queries, which is no Hamming ranking; none where there is none."""
     if (found := numbers.get("asymmetric")) is None:
         return []
+    at = "all" if numbers["k"] is None else str(numbers["k"])
     low, high = found["map_ci95"]
     return [
         (f"asymmetric mAP@{at}", f"{found['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
         ("", "", "by sigmoid(query_logits) against database bits: not to be compared with mAP by Hamming distance"),
     ]
+
+
+def _recall(numbers: dict[str, Any], radius: int) -> str:
+    return f"recall {numbers['radius_recall'][radius]:.4f}"
+
+
+def as_csv(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
+    """All numbers that are single ones, a line for each k, with the ends of the interval and the radii asked for."""
+    rows = []
+    for numbers in measured:
+        row = {name: value for name, value in numbers.items() if not isinstance(value, list | dict)}
+        row["map_low"], row["map_high"] = numbers["map_ci95"]
+        for name, value in numbers.get("asymmetric", {}).items():
+            if not isinstance(value, list):
+                row[f"asymmetric_{name}"] = value
+        for radius in radii:
+            row[f"radius_{radius}_precision"] = numbers["radius_precision"][radius]
+            row[f"radius_{radius}_recall"] = numbers["radius_recall"][radius]
+        rows.append({name: "all" if name == "k" and value is None else value for name, value in row.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
 
 
 def _without_nan(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +262,7 @@ def _without_nan(numbers: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, list):
             return [plain(each) for each in value]
         if isinstance(value, dict):
-            return _without_nan(value)
+            return {name: plain(each) for name, each in value.items()}
         return None if isinstance(value, float) and math.isnan(value) else value
 
     return {name: plain(value) for name, value in numbers.items()}

@@ -16,6 +16,7 @@ import numpy as np
 from numba.extending import intrinsic
 
 from hashbench.evaluation.packing import PackedItems
+from hashbench.progress import tell
 from hashbench.types import Array
 
 _CHUNK = 8192  # items whose keys are held at a time: they stay in the first-level cache
@@ -38,8 +39,10 @@ def count(query: PackedItems, database: PackedItems, n_bits: int) -> Array:
         count_part(query.codes[part], query.labels[part], codes, labels, counts[part])
 
     n_threads: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    tasks = range(0, len(query), _QUERIES_A_TASK)
     with ThreadPoolExecutor(n_threads) as threads:
-        list(threads.map(run, range(0, len(query), _QUERIES_A_TASK)))
+        for _ in tell(threads.map(run, tasks), f"ranking, {_QUERIES_A_TASK} queries at a time", len(tasks)):
+            pass
     return counts.reshape(len(query), n_bits + 1, 2)
 
 

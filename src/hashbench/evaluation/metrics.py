@@ -13,6 +13,7 @@ them relevant, and its first `inside` places lie inside the cut-off.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -81,6 +82,25 @@ def precision_within(relevant: Array, total: Array) -> Array:
 def recall_within(relevant: Array) -> Array:
     """Share of the relevant items that lie in bins 0..i, float64 (n_q, bins); NaN where nothing is relevant."""
     return _divide(np.cumsum(relevant, axis=1), relevant.sum(axis=1, keepdims=True))
+
+
+def precision_within_2(relevant: Array, total: Array) -> Array:
+    """Precision within Hamming radius 2, float64 (n_q,): 0 for a query that finds nothing there, NaN where nothing in
+    the database is relevant."""
+    return np.where(relevant.any(axis=1), precision_within(relevant, total)[:, :3][:, -1], np.nan)
+
+
+def found_nothing_within_2(relevant: Array, total: Array) -> Array:
+    """Whether a query finds nothing within Hamming radius 2: 0.0 or 1.0, float64 (n_q,)."""
+    found_nothing: Array = total[:, :3].sum(axis=1) == 0
+    return found_nothing.astype(np.float64)
+
+
+MEASURES: dict[str, Callable[[Array, Array], Array]] = {
+    measure.__name__: measure for measure in (precision_within_2, found_nothing_within_2)
+}
+"""Numbers of each query, float64 (n_q,), from the counts at each Hamming distance; NaN where a query has none. Their
+means over queries stand in every record, under these names."""
 
 
 def mean_over_queries(values: Array, answerable: Array, empty: Empty) -> Any:

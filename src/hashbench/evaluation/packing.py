@@ -11,7 +11,6 @@ from hashbench.errors import HashbenchError
 from hashbench.types import Array, Codes
 
 MAX_BITS = 1024
-MAX_CLASSES = 1024
 _ROWS_AT_A_TIME = 1 << 15  # bounds the unpacked copy that packing makes
 
 
@@ -55,8 +54,8 @@ def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
 def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
     """Words uint16 (n_q, ceil(c / 16)) and (n_db, ceil(c / 16)) of labels: two items share a label where a bit meets.
 
-    Both one- or multi-hot (n, c) of bool or of 0 and 1, or both class numbers (n,). Raises HashbenchError on anything
-    else and on more than 1024 classes.
+    Both one- or multi-hot (n, c) of bool or of 0 and 1, or both class numbers (n,), of any number of classes. Raises
+    HashbenchError on anything else.
     """
     query, database = to_numpy(query_labels, "query_labels"), to_numpy(database_labels, "database_labels")
     if query.ndim == database.ndim == 1:
@@ -66,8 +65,8 @@ def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
             "query_labels and database_labels must both be (items, classes) with the same classes, or both (items,) of "
             f"class numbers, got the shapes {query.shape} and {database.shape}"
         )
-    if not 1 <= query.shape[1] <= MAX_CLASSES:
-        raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {query.shape[1]}")
+    if query.shape[1] == 0:
+        raise HashbenchError("labels must have at least 1 class, got 0")
     for array, name in ((query, "query_labels"), (database, "database_labels")):
         _check_two_valued(array, name, lowest=(0,), remedy="pass class numbers as a vector (items,)")
     return _pack_rows(query, np.uint16), _pack_rows(database, np.uint16)
@@ -129,14 +128,13 @@ def _pack_class_numbers(query: Array, database: Array) -> tuple[Array, Array]:
     for array, name in ((query, "query_labels"), (database, "database_labels")):
         if array.dtype.kind not in "iu" or (array.size and array.min() < 0):
             raise HashbenchError(f"{name} of shape (items,) must be class numbers, integers from 0, got {array.dtype}")
-    classes = np.union1d(query, database)
-    if len(classes) > MAX_CLASSES:
-        raise HashbenchError(f"labels must have 1 to {MAX_CLASSES} classes, got {len(classes)} different class numbers")
+    shared = np.intersect1d(query, database)  # a class of one side alone makes nothing relevant and needs no bit
 
     def one_hot(array: Array) -> Array:
-        place = np.searchsorted(classes, array)
-        words = np.zeros((len(array), -(-len(classes) // 16)), np.uint16)
-        words[np.arange(len(array)), place // 16] = 1 << (place % 16)
+        known = np.flatnonzero(np.isin(array, shared))
+        place = np.searchsorted(shared, array[known])
+        words = np.zeros((len(array), max(1, -(-len(shared) // 16))), np.uint16)
+        words[known, place // 16] = 1 << (place % 16)
         return words
 
     return one_hot(query), one_hot(database)

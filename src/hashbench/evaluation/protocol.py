@@ -33,7 +33,7 @@ def evaluate(
     """Rank a database by Hamming distance to each query and measure how well relevant items come first.
 
     Codes: (n_q, b) and (n_db, b), 1 to 1024 bits, as NumPy arrays or torch tensors of bool, of 0 and 1, or of -1 and
-    +1, or as `Codes`. Labels: both one- or multi-hot (n, c), or both class numbers (n,); up to 1024 classes. An item is
+    +1, or as `Codes`. Labels: both one- or multi-hot (n, c), or both class numbers (n,). An item is
     relevant to a query if they share a label.
 
     `k`: cut-off of AP and NDCG (None: the whole database). `denominator` of AP@k: "relevant_in_top_k",
@@ -88,8 +88,7 @@ def _measure(
     def mean(values: Array) -> Any:
         return metrics.mean_over_queries(values, answerable, rules.empty)
 
-    radius_precision = mean(metrics.precision_within(relevant, total))
-    within_2 = total[:, :3].sum(axis=1)
+    of_queries = {name: measure(relevant, total) for name, measure in metrics.MEASURES.items()}
     return Evaluation(
         n_bits=counts.shape[1] - 1,
         k=rules.k,
@@ -104,10 +103,12 @@ def _measure(
         ranks=ranks,
         precision_at=mean(found / ranks),
         recall_at=mean(found / np.maximum(n_relevant, 1)[:, np.newaxis]),
-        radius_precision=radius_precision,
+        radius_precision=mean(metrics.precision_within(relevant, total)),
         radius_recall=mean(metrics.recall_within(relevant)),
-        precision_within_2=float(radius_precision[:3][-1]),
-        found_nothing_within_2=float((within_2 == 0).mean()),
+        measures={
+            name: float(metrics.mean_over_queries(values, ~np.isnan(values), rules.empty))
+            for name, values in of_queries.items()
+        },
         relevant_histogram=relevant.sum(axis=0),
         other_histogram=counts[:, :, 0].sum(axis=0),
     )

@@ -79,17 +79,15 @@ class Evaluation(Ranked):
     """Everything that one pass over the Hamming distances between queries and database tells.
 
     Beside what `Ranked` has, means over queries: `radius_precision`, `radius_recall` float64 (b + 1,) within each
-    Hamming radius 0..b; `precision_within_2`, where a query that finds nothing counts 0. `found_nothing_within_2`: the
-    share of all queries that find nothing within radius 2. `relevant_histogram`, `other_histogram` int64 (b + 1,):
-    pairs at each distance. `order` "database" or "argsort" replaces the expectation in `ap`, `ndcg`, `precision_at` and
-    `recall_at`.
+    Hamming radius 0..b; `measures`, those of `metrics.MEASURES` by name. `relevant_histogram`, `other_histogram` int64
+    (b + 1,): pairs at each distance. `order` "database" or "argsort" replaces the expectation in `ap`, `ndcg`,
+    `precision_at` and `recall_at`.
     """
 
     n_bits: int
     radius_precision: Array
     radius_recall: Array
-    precision_within_2: float
-    found_nothing_within_2: float
+    measures: dict[str, float]
     relevant_histogram: Array
     other_histogram: Array
     order: Literal["random", "database", "argsort"] = "random"

@@ -71,6 +71,16 @@ def run_guarded(action: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "hashbench"):
+            raise
+        print(
+            f"hashbench: this needs the package {package}, which is not installed; `pip install hashbench` brings what "
+            "evaluating codes needs, `pip install 'hashbench[suite]'` all else, and `uv sync` both in a clone",
+            file=sys.stderr,
+        )
+        return 2
     except OSError as error:
         if error.errno is None:
             raise

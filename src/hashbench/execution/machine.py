@@ -35,10 +35,21 @@ def cores() -> int:
 
 def _processor() -> str:
     try:
-        with Path("/proc/cpuinfo").open() as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+        described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        described = ""
+    return processor_of(described) or platform.processor() or platform.machine()
+
+
+def processor_of(cpuinfo: str) -> str:
+    """The name of the first processor that the text of /proc/cpuinfo describes, with family, model and stepping.
+
+    Virtual machines call different kinds of processor by one name, such as 'AMD EPYC'; the numbers tell them apart.
+    Empty where the text has no name.
+    """
+    first = cpuinfo.strip().partition("\n\n")[0]
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    numbers = {"family": "cpu family", "model": "model", "stepping": "stepping"}
+    known = ", ".join(f"{name} {said[key]}" for name, key in numbers.items() if said.get(key))
+    name = said.get("model name", "")
+    return f"{name} ({known})" if name and known else name

@@ -13,15 +13,24 @@ from typing import TypeVar
 from hashbench.execution.machine import cores
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def run_side_by_side(
     work: Callable[[_Item], None], items: Sequence[_Item], at_once: int | None = None
 ) -> Iterator[_Item]:
-    """Do `work` for every item in as many processes as there are cores, or `at_once`; yield each item that is finished.
+    """Do `work` for every item, as `map_side_by_side` does; yield each item that is finished."""
+    for item, _ in map_side_by_side(work, items, at_once):
+        yield item
 
-    Raises the first error, after the items that were under way have ended; these are asked to stop where the error is
-    an interrupt.
+
+def map_side_by_side(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int | None = None
+) -> Iterator[tuple[_Item, _Result]]:
+    """Call `function` for every item in as many processes as there are cores, or `at_once`; yield each with its result.
+
+    They come in the order in which they are finished. Raises the first error, after the items that were under way have
+    ended; these are asked to stop where the error is an interrupt.
     """
     workers = min(at_once or cores(), len(items))
     if not workers:
@@ -29,11 +38,10 @@ def run_side_by_side(
     # A fork has torch imported already; nothing was computed before, so no thread pool is lost in it.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, context, _begin_worker, ("torch" in sys.modules,)) as pool:
-        futures = {pool.submit(work, item): item for item in items}
+        futures = {pool.submit(function, item): item for item in items}
         try:
             for future in as_completed(futures):
-                future.result()
-                yield futures[future]
+                yield futures[future], future.result()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 for process in multiprocessing.active_children():

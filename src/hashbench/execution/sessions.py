@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from hashbench.artefacts import store
+from hashbench.cells import Frozen
 from hashbench.errors import HashbenchError
 from hashbench.execution.command import log
 from hashbench.learning.session import Session
 from hashbench.settings import settings
 from hashbench.types import Array
+
+
+class _Note(Frozen):
+    """What a checkpoint says of itself: the fit that it is of, how many were written with it, and what the fit adds."""
+
+    fingerprint: str
+    written: int
+    state: dict[str, Any]
 
 
 class CheckpointFiles:
@@ -30,26 +39,30 @@ class CheckpointFiles:
 
     def read(self) -> tuple[Mapping[str, Array], Mapping[str, Any]] | None:
         """See `Checkpoint`."""
-        whole = [path for path in self._paths if self._is_ours(path)]
-        if not whole:
+        notes = {path: note for path in self._paths if (note := self._note_if_ours(path)) is not None}
+        if not notes:
             return None
-        latest = max(whole, key=lambda path: int(store.about(path)["written"]))
-        self._written = int(store.about(latest)["written"])
-        return store.read_tensors(latest), store.about(latest)["state"]
+        latest = max(notes, key=lambda path: notes[path].written)
+        self._written = notes[latest].written
+        return store.read_tensors(latest), notes[latest].state
 
-    def _is_ours(self, path: Path) -> bool:
+    def _note_if_ours(self, path: Path) -> _Note | None:
+        """What an undamaged checkpoint of the same fit says of itself."""
         if not store.sidecar(path).is_file():
-            return False
-        if not store.is_whole(path):
-            log.warning("%s is damaged and not used", path)
-            return False
-        return store.is_whole(path, fingerprint=self._fingerprint)
+            return None
+        try:
+            store.check(path)
+            note = store.about_as(path, _Note)
+        except HashbenchError as error:
+            log.warning("%s; this checkpoint is not used", error)
+            return None
+        return note if note.fingerprint == self._fingerprint else None
 
     def write(self, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
         """See `Checkpoint`."""
         self._written += 1
-        said = {"fingerprint": self._fingerprint, "written": self._written, "state": dict(about)}
-        store.write_tensors(self._paths[self._written % 2], arrays, said)
+        note = _Note(fingerprint=self._fingerprint, written=self._written, state=dict(about))
+        store.write_tensors(self._paths[self._written % 2], arrays, note.model_dump(mode="json"))
 
     def remove(self) -> None:
         """Forget the checkpoint: the fit is finished and kept."""

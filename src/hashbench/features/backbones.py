@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,31 +55,45 @@ class Backbone(nn.Module):
         """Images as the network expects them, not augmented: see `prepare`."""
         return prepare(images, self.spec, self.device)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """The patch tokens (m, p, d_t) of normalised pictures (m, 3, size, size)."""
-        return self.describe(pictures).tokens
-
-    def describe(self, pictures: Tensor) -> Description:
+    def forward(self, pictures: Tensor) -> Description:
         """Pooled feature and patch tokens of normalised pictures (m, 3, size, size)."""
         dtype = _DTYPES[self.spec.precision]
         with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            maps: Any = self.network.forward_features(pictures)
-            if not isinstance(maps, Tensor):
-                raise HashbenchError(
-                    f"{self.spec.model} gives {len(maps)} feature maps of different scales, which no pool joins; take "
-                    "another backbone"
-                )
-            tokens = self._patches(maps).float()
+            maps, earlier = self._maps(pictures)
+            tokens = (self._patches(maps) if earlier is None else earlier.flatten(2).mT).float()
             if self.spec.pool == "avg":
-                pooled = tokens.mean(dim=1)
+                pooled = self._patches(maps).float().mean(dim=1)
             elif self.spec.pool == "cls":
                 pooled = maps[:, 0]
             else:
                 pooled = self.network.forward_head(maps, pre_logits=self.spec.pool == "pre_logits")
         return Description(pooled.float(), tokens)
 
+    def _maps(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The last feature maps, and those of the stride that tokens are taken from, if that is another."""
+        maps: Any
+        earlier: list[Tensor] = []
+        if self.spec.token_stride is None:
+            maps = self.network.forward_features(pictures)
+        else:
+            maps, earlier = self.network.forward_intermediates(pictures, [self._token_level(self.spec.token_stride)])
+        if not isinstance(maps, Tensor):
+            raise HashbenchError(
+                f"{self.spec.model} gives {len(maps)} feature maps of different scales, which no pool joins; take "
+                "another backbone"
+            )
+        return maps, earlier[0] if earlier else None
+
+    def _token_level(self, stride: int) -> int:
+        """The place of the last feature maps of a stride among all that timm names."""
+        strides = [level["reduction"] for level in getattr(self.network, "feature_info", [])]
+        if stride not in strides or not hasattr(self.network, "forward_intermediates"):
+            known = ", ".join(map(str, sorted(set(strides)))) or "none"
+            raise HashbenchError(f"{self.spec.model} has no feature maps of token_stride {stride} (it has {known})")
+        return max(place for place, each in enumerate(strides) if each == stride)
+
     def _patches(self, maps: Tensor) -> Tensor:
-        """The last feature maps as tokens (m, p, d_t), without class or register tokens."""
+        """Feature maps as tokens (m, p, d_t), without class or register tokens."""
         if maps.ndim == 3:
             return maps[:, getattr(self.network, "num_prefix_tokens", 0) :]
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
@@ -126,15 +141,18 @@ def normalise(pictures: Tensor, spec: BackboneSpec) -> Tensor:
     return ((pictures - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def load_backbone(spec: BackboneSpec, weights: Path, device: str = "cpu") -> Backbone:
+def load_backbone(
+    spec: BackboneSpec, weights: Path, device: str = "cpu", rates: Mapping[str, float] | None = None
+) -> Backbone:
     """Build the network and fill it with `weights`: what `published_weights` found, or what pretraining left.
 
+    `rates` are further arguments of timm's constructor, which change no weight.
     Raises HashbenchError where timm does not know the model or the weights are not those of this model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = new_network(spec)
+    network = new_network(spec.model_copy(update={"arguments": {**spec.arguments, **(rates or {})}}))
     try:
         state = load_file(weights)
     except (OSError, SafetensorError) as error:

@@ -45,7 +45,7 @@ def feature_shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
     """The shape of one image's `pooled`, `token_mean`, `views` and `view_tokens`."""
     size = backbone.spec.size
     with torch.inference_mode():
-        pooled, tokens = backbone.describe(torch.zeros(1, 3, size, size, device=backbone.device))
+        pooled, tokens = backbone(torch.zeros(1, 3, size, size, device=backbone.device))
     width, (patches, token_width) = pooled.shape[1], tokens.shape[1:]
     return {"pooled": (width,), "token_mean": (token_width,), "views": (width,), "view_tokens": (patches, token_width)}
 
@@ -89,7 +89,7 @@ def extract_views(
 def _describe(backbone: Backbone, pictures: Tensor) -> Description:
     n = len(pictures)
     missing = _BATCH[pictures.device.type] - n
-    pooled, tokens = backbone.describe(F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, missing)))
+    pooled, tokens = backbone(F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, missing)))
     return Description(pooled[:n], tokens[:n])
 
 

@@ -55,7 +55,7 @@ def pretrain(
         total = 0.0
         for batch in np.array_split(order, n_batches):
             view = prepare_view(images[batch], rows[batch], epoch, spec, recipe, run_seed(seed, "views"), "cpu")
-            loss = F.mse_loss(backbone.describe(view).pooled @ decoder, targets[torch.from_numpy(batch)])
+            loss = F.mse_loss(backbone(view).pooled @ decoder, targets[torch.from_numpy(batch)])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -92,4 +92,5 @@ def _standardised(images: Array) -> Tensor:
 def _width(backbone: Backbone) -> int:
     size = backbone.spec.size
     with torch.no_grad():
-        return backbone.describe(torch.zeros(2, 3, size, size)).pooled.shape[1]
+        pooled: Tensor = backbone(torch.zeros(2, 3, size, size)).pooled
+    return pooled.shape[1]

@@ -13,6 +13,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Rates = dict[Annotated[str, Field(pattern="^[a-z_]*drop(_path)?_rate$")], Annotated[float, Field(ge=0, lt=1)]]
 PerChannel = tuple[float, float, float]
 
 
@@ -145,8 +146,9 @@ class BackboneSpec(_Block):
     `size` x `size` pixels, scaled to [0, 1], and normalised by `mean` and `std`. `pool`: the image's feature is the
     mean of the patch tokens (`avg`), the class token (`cls`), what the classifier would see (`pre_logits`), or what the
     network's own last layer makes of that (`projected`), which of CLIP is the space that it shares with texts.
-    `texts`: given where the backbone is the image side of a vision-language model, so that the features lie in one
-    space with these.
+    Patch tokens are the last feature maps, or with `token_stride` the last of those that have one place for so many
+    pixels a side. `texts`: given where the backbone is the image side of a vision-language model, so that the features
+    lie in one space with these.
     """
 
     title: str
@@ -159,6 +161,7 @@ class BackboneSpec(_Block):
     mean: PerChannel
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     pool: Literal["avg", "cls", "pre_logits", "projected"]
+    token_stride: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"]
     texts: TextBanks | None = None
 
@@ -169,3 +172,18 @@ class BackboneSpec(_Block):
             if key in self.arguments:
                 raise ValueError(f"arguments must not hold '{key}'; weights are named under `weights`")
         return self
+
+
+class BackboneTraining(_Block):
+    """How a run trains a copy of the backbone along with each method's own network.
+
+    The backbone learns at `learning_rate`, by the method's optimiser and schedule: all of it, or its `last_layers`
+    groups of layers as timm numbers them. `batch_norm`: layers of BatchNorm use the batch's statistics (`training`) or
+    keep those of the weights (`evaluation`). `rates` are, by backbone, the probabilities at which the network leaves
+    things out at random, as timm's constructor calls them: `drop_rate`, `proj_drop_rate`, `drop_path_rate`, ...
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    last_layers: Positive | None = None
+    batch_norm: Literal["training", "evaluation"]
+    rates: dict[str, Rates] = {}

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.types import Array, ItemView
+
+
+def needs_of(method: Any, backbone_is_trained: bool) -> frozenset[str]:
+    """The fields of its views that a method reads, in a run that trains the backbone or in one that does not.
+
+    A method that trains its own copy reads images in place of stored views, but for those that it names in `stored`.
+    """
+    needs: frozenset[str] = method.needs
+    if not backbone_is_trained or not getattr(method, "trains_backbone", False):
+        return needs
+    stored: frozenset[str] = method.stored
+    return (needs - {"views", "view_tokens"}) | stored | {"images", "backbone"}
 
 
 def features_of(view: ItemView, name: str) -> Array:

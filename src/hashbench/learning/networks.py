@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashbench.learning.inputs import features_of, require_bits
+from hashbench.learning.finetuning import TrainedBackbone
+from hashbench.learning.inputs import features_of, needs_of, require_bits
 from hashbench.learning.session import Session
-from hashbench.learning.standardise import Standardise, standardise_by
+from hashbench.learning.standardise import input_layer, standardise_by
 from hashbench.learning.training import Training, minimise
 from hashbench.seeding import torch_generator
 from hashbench.types import Array, FitLog, ItemView, Paper, TrainView
@@ -29,14 +32,19 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     return layer
 
 
-def hash_head(n_features: int, hidden: int, n_bits: int, generator: torch.Generator) -> nn.Module:
-    """The hash head that contrastive methods share: standardised features -> Linear, ReLU, Linear -> (m, n_bits)."""
+def hash_head(
+    n_features: int, hidden: int, n_bits: int, generator: torch.Generator, standardise: bool = True
+) -> nn.Sequential:
+    """The hash head of contrastive methods: (m, n_features) -> `input_layer`, Linear, ReLU, Linear -> (m, n_bits)."""
     return nn.Sequential(
-        Standardise(n_features),
+        input_layer(n_features, standardise),
         linear(n_features, hidden, generator),
         nn.ReLU(),
         linear(hidden, n_bits, generator),
     )
+
+
+_BACKBONE = "backbone."  # before the names of the backbone's weights in a state
 
 
 class HeadMethod(ABC):
@@ -44,16 +52,25 @@ class HeadMethod(ABC):
 
     A subclass says which network (`network`) and how it is trained (`training`); fitting, encoding, saving and loading
     are here. `encodes` names the feature that goes through the network at inference.
+
+    Where a run trains the backbone, `images_of` gives pictures in place of stored features, and a copy of the backbone
+    that is trained along describes them before the loss sees them; `if_frozen` are the deviations of any other run.
+    `trains_backbone` is False for a method whose published form takes features as they are; `stored` names the views
+    that it reads from disk in either case.
     """
 
     title: ClassVar[str]
     paper: ClassVar[Paper]
     deviations: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset({"pooled"})
-    encodes: ClassVar[str] = "pooled"
+    encodes: ClassVar[Literal["pooled", "token_mean", "clip_pooled"]] = "pooled"
+    if_frozen: ClassVar[tuple[str, ...]] = ()
+    trains_backbone: ClassVar[bool] = True
+    stored: ClassVar[frozenset[str]] = frozenset()
 
     head: nn.Module
     _shape: tuple[int, int]
+    _backbone: TrainedBackbone | None = None
 
     @abstractmethod
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
@@ -72,31 +89,58 @@ class HeadMethod(ABC):
     def begin(self, train: TrainView, n_bits: int, seed: int, device: str) -> Iterator[Training]:
         """A new head on `device` for the features of `train`, and what to train of it."""
         require_bits(n_bits)
+        if not self.trains_backbone:
+            train = replace(train, backbone=None)
         # Token views are too large to be looked through first; the training loop stops at a loss that is not finite.
-        for name in sorted(self.needs & {"pooled", "token_mean", "views"}):
+        for name in sorted(needs_of(self, train.backbone is not None) & {"pooled", "token_mean", "views"}):
             features_of(train, name)
         generator = torch_generator(seed)
         features = torch.from_numpy(np.array(features_of(train, self.encodes)))
         self.head, self._shape = self.network(features.shape[1], n_bits, generator), (features.shape[1], n_bits)
         standardise_by(features, self.head)
-        return self.training(self.head.to(device).train(), train, n_bits, generator, device)
+        trainings = self.training(self.head.to(device).train(), train, n_bits, generator, device)
+        self._backbone = None
+        if train.backbone is None:
+            return trainings
+        self._backbone = self._new_backbone()
+        return map(partial(self._backbone.joined, backbone=train.backbone), trainings)
+
+    def _new_backbone(self) -> TrainedBackbone:
+        return TrainedBackbone("tokens" if "view_tokens" in self.needs else "pooled")
+
+    def features_now(self, items: ItemView) -> Array:
+        """The features that the head sees of `items` (m, d): stored ones, or those of the backbone as it is trained.
+
+        Embeddings of a vision-language model are stored ones in either case.
+        """
+        if self._backbone is not None and self.encodes != "clip_pooled":
+            return self._backbone.describe(items, self.encodes)
+        return features_of(items, self.encodes)
 
     def encode(self, items: ItemView) -> Array:
         """See `Method.encode`."""
-        return sign_bits(self.head, features_of(items, self.encodes))
+        return sign_bits(self.head, self.features_now(items))
 
     def state_dict(self) -> dict[str, Array]:
         """See `Method.state_dict`."""
         state = {name: value.detach().cpu().numpy() for name, value in self.head.state_dict().items()}
-        return {**state, "shape": np.array(self._shape, dtype=np.int64)}
+        backbone = {} if self._backbone is None else self._backbone.state_dict()
+        return {
+            **state,
+            **{_BACKBONE + name: value for name, value in backbone.items()},
+            "shape": np.array(self._shape, dtype=np.int64),
+        }
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """See `Method.load_state_dict`."""
         n_features, n_bits = (int(size) for size in state["shape"])
+        backbone = {n.removeprefix(_BACKBONE): value for n, value in state.items() if n.startswith(_BACKBONE)}
+        self._backbone = self._new_backbone() if backbone else None
+        if self._backbone is not None:
+            self._backbone.load_state_dict(backbone)
         head = self.network(n_features, n_bits, torch_generator(0))
-        head.load_state_dict(
-            {name: torch.from_numpy(np.array(value)) for name, value in state.items() if name != "shape"}
-        )
+        own = {name: value for name, value in state.items() if name != "shape" and not name.startswith(_BACKBONE)}
+        head.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in own.items()})
         self.head, self._shape = head.eval(), (n_features, n_bits)
 
 

@@ -32,6 +32,11 @@ class Standardise(nn.Module):
         return (features - self.mean) / self.scale
 
 
+def input_layer(n_features: int, standardise: bool) -> nn.Module:
+    """What a head sees of features (m, n_features): brought to one place and scale by `Standardise`, or as they are."""
+    return Standardise(n_features) if standardise else nn.Identity()
+
+
 def standardise_by(features: Tensor, head: nn.Module) -> None:
     """Measure the `Standardise` layer of `head`, if it has one, on train features (n, d)."""
     for module in head.modules():

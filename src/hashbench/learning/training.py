@@ -29,7 +29,8 @@ class Recipe:
 
     `optimizer`: adam, adamw or sgd, with `momentum` for sgd, `epsilon` for the others. The learning rate of an epoch
     is `learning_rate` times: 1 (`constant`), half a cosine from 1 to 0 (`cosine`), or `decay` to the power of how many
-    times `decay_epochs` have passed (`step`). `clip_norm` bounds the norm of the gradient.
+    times `decay_epochs` have passed (`step`). `clip_norm` bounds the norm of the gradient. An epoch's incomplete last
+    batch is left out, unless it is the only one or `keeps_last_batch`.
     """
 
     optimizer: Literal["adam", "adamw", "sgd"]
@@ -43,6 +44,12 @@ class Recipe:
     weight_decay: float = 0.0
     epsilon: float = 1e-8
     clip_norm: float | None = None
+    keeps_last_batch: bool = False
+
+    def batches(self, n_items: int) -> int:
+        """How many batches an epoch of `n_items` has."""
+        size = min(self.batch_size, n_items)
+        return -(-n_items // size) if self.keeps_last_batch else n_items // size
 
     def rate(self, epoch: int) -> float:
         """The learning rate of epoch 0, 1, ..."""
@@ -89,9 +96,8 @@ class Training:
 def minimise(trainings: Sequence[Training], session: Session, earlier: Sequence[Sequence[FitLog]] = ()) -> list[FitLog]:
     """Descend the loss of each training over its recipe's epochs of shuffled batches, all of them step by step.
 
-    The trainings are of one method and one recipe. An incomplete last batch is left out, unless it is the only one.
-    Each term's mean over an epoch's batches becomes a curve. `earlier` is what earlier calls of the same fits
-    returned: a checkpoint tells by their number which call it was written in.
+    The trainings are of one method and one recipe. Each term's mean over an epoch's batches becomes a curve. `earlier`
+    is what earlier calls of the same fits returned: a checkpoint tells by their number which call it was written in.
 
     Raises HashbenchError at the first loss that is not finite, naming epoch, batch and terms, and `Stopped` where the
     session asks for it.
@@ -157,7 +163,7 @@ class _Loop:
             self.sums = [{} for _ in self.trainings]
         n_items = self.trainings[0].n_items
         size = min(self.recipe.batch_size, n_items)
-        n_batches = n_items // size
+        n_batches = self.recipe.batches(n_items)
         while self.batch < n_batches:
             self._step([order[self.batch * size : (self.batch + 1) * size] for order in self.orders])
             self.batch += 1
@@ -191,7 +197,7 @@ class _Loop:
             for name, value in terms[place].items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
             if self.session.watch is not None:
-                step = self.epoch * (self.trainings[0].n_items // len(batches[0])) + self.batch
+                step = self.epoch * self.recipe.batches(self.trainings[0].n_items) + self.batch
                 values = {name: float(value.detach()) for name, value in terms[place].items()}
                 self.session.watch(self.trainings[place].description, step, values)
 
@@ -247,6 +253,11 @@ class _Loop:
             if _below(tensors, f"optimizer/{number}/")
         }
         self.optimizer.load_state_dict(state)
+        for weight, slots in self.optimizer.state.items():
+            for name, value in slots.items():
+                if value.shape == weight.shape:
+                    # Fused kernels go through memory from end to end: what they read lies there as the weight does.
+                    slots[name] = torch.empty_like(weight).copy_(value)
         for place, training in enumerate(self.trainings):
             training.generator.set_state(tensors[f"generator/{place}"])
         self.orders = [tensors[f"order/{place}"] for place in range(len(self.trainings)) if f"order/{place}" in tensors]

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hashbench.errors import HashbenchError
+from hashbench.learning.batch_norm import BatchNorm
 from hashbench.learning.binarize import sign, straight_through_sign
 from hashbench.learning.hyperparameters import Count, LessThan, NotNegative, Positive
 from hashbench.learning.inputs import features_of
 from hashbench.learning.networks import HeadMethod, hash_head, linear
 from hashbench.learning.sorting import sorter_named
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews
+from hashbench.learning.views import images_of
 from hashbench.types import Paper, TrainView
 
 
@@ -36,6 +37,18 @@ def sorted_similarities(permutations: Tensor, latents1: Tensor, latents2: Tensor
     squared_norm = (permutations @ (latents1 @ latents1.T) * permutations).sum(dim=2)
     # Latents of opposite direction can cancel out; what is left has no direction, as a cosine of 0 says.
     return across / squared_norm.clamp_min(1e-12).sqrt()
+
+
+def own_view_first(permutations: Tensor) -> Tensor:
+    """Permutations P (n, n, n) in which image i's own view, column i of P[i], has no place after the first.
+
+    Rows of length 1 stay so: what others have there is scaled up.
+    """
+    n = permutations.shape[0]
+    own = torch.eye(n, dtype=torch.bool, device=permutations.device)[:, None, :]
+    later = (torch.arange(n, device=permutations.device) > 0)[None, :, None]
+    kept = permutations.masked_fill(own & later, 0)
+    return kept / kept.sum(dim=2, keepdim=True).clamp_min(1e-12)
 
 
 def sorted_nce(similarities: Tensor, m: int, temperature: float) -> Tensor:
@@ -61,14 +74,21 @@ class NSH(HeadMethod):
 
     For each batch, two views of n images; their codes B1, B2 (n, K), the straight-through sign of
     tanh(hash head(x)), and latents Z1, Z2 (n, latent), rows of unit length of a linear latent head; both heads see the
-    standardised features. For each image i the similarities `code_similarities`(B1, B2)[i] are sorted softly, in
-    descending order, by `sorter` at temperature `sorter_temperature` / K: P[i] (n, n). The objective is
+    same features. For each image i the similarities `code_similarities`(B1, B2)[i] are sorted softly, in
+    descending order, by `sorter`: P[i] (n, n). The objective is
 
-        `sorted_nce`(`sorted_similarities`(P, Z1, Z2), m, temperature) + quantisation * mean((tanh - sign)^2),
+        `sorted_nce`(`sorted_similarities`(P, Z1, Z2), m, temperature) + quantisation * mean((tanh - sign)^2)
+        + balance * mean_k (mean_n tanh)^2,
 
     so that the m images nearest in Hamming order serve as positives, and the hash head learns through P alone
-    (and the quantisation term, over both views). Minimised by Adam with a cosine schedule. An item's code is the sign
-    of the hash head; latent head and sorter serve training alone.
+    (and the last two terms, over both views). Minimised by Adam with a cosine schedule. An item's code is the sign of
+    the hash head; latent head and sorter serve training alone.
+
+    `sorter_temperature` is in Hamming steps (divided by K), or in similarity, as `sorter_unit` says. `sorted_codes`:
+    what is sorted by, the `binary` codes or the `continuous` tanh. `own_view`: whether an image's own other view may
+    stand `anywhere` in its order or in the `first` place alone, see `own_view_first`. `directions`: `both` also sorts
+    view 1 for each code of view 2, and takes the mean. `batch_norm` puts a BatchNorm before the tanh,
+    `standardise` a fixed layer that centres features and gives them unit scale before both heads.
     """
 
     title: ClassVar[str] = "NSH"
@@ -86,7 +106,11 @@ class NSH(HeadMethod):
         "were chosen here, each as its source says.",
         "The public re-implementations apply the softmax of SortedNCE twice; here it is applied once, as the loss is "
         "defined.",
-        "Both heads see features that a fixed layer centres and gives unit scale.",
+        "The learning rate falls along a cosine and weights do not decay; the one public configuration has a weight "
+        "decay of 1e-5 and a step schedule.",
+        "An epoch's incomplete last batch is left out.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
         "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones, not augmented afresh.",
     )
 
@@ -95,58 +119,86 @@ class NSH(HeadMethod):
         *,
         sorter: Literal["softsort", "neuralsort", "sinkhorn", "diffsort", "torchsort"],
         sorter_temperature: Positive,
+        sorter_unit: Literal["step", "similarity"],
+        sorted_codes: Literal["binary", "continuous"],
+        own_view: Literal["anywhere", "first"],
+        directions: Literal["one", "both"],
         m: Annotated[Count, LessThan("batch_size")],
         temperature: Positive,
         latent: Count,
         hidden: Count,
+        batch_norm: bool,
+        standardise: bool,
         quantisation: NotNegative,
+        balance: NotNegative,
         learning_rate: Positive,
         batch_size: Count,
         epochs: Count,
     ) -> None:
         self.sort = sorter_named(sorter)
         self.sorter_temperature = sorter_temperature
+        self.sorter_unit = sorter_unit
+        self._codes = straight_through_sign if sorted_codes == "binary" else _as_they_are
+        self._ordered = own_view_first if own_view == "first" else _as_they_are
+        self.directions = directions
         self.m = m
         self.temperature = temperature
         self.latent = latent
         self.hidden = hidden
+        self.batch_norm = batch_norm
+        self.standardise = standardise
         self.quantisation = quantisation
+        self.balance = balance
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.epochs = epochs
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
-        return hash_head(n_features, self.hidden, n_bits, generator)
+        head = hash_head(n_features, self.hidden, n_bits, generator, self.standardise)
+        if self.batch_norm:
+            head.append(BatchNorm(n_bits))
+        return head
 
     def training(
         self, head: nn.Module, train: TrainView, n_bits: int, generator: torch.Generator, device: str
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
-        views = StoredViews(train, "views", device)
+        images = images_of(train, device)
         assert isinstance(head, nn.Sequential)
         standardise, to_bits = head[0], head[1:]
         latent_head = linear(features_of(train, self.encodes).shape[1], self.latent, generator)
+        softness = self.sorter_temperature / (n_bits if self.sorter_unit == "step" else 1)
+
+        def contrast(codes1: Tensor, codes2: Tensor, latents1: Tensor, latents2: Tensor) -> Tensor:
+            permutations = self._ordered(self.sort(code_similarities(codes1, codes2), softness))
+            return sorted_nce(sorted_similarities(permutations, latents1, latents2), self.m, self.temperature)
 
         def loss_terms(first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
-            first, second = standardise(first), standardise(second)
-            outputs1, outputs2 = torch.tanh(to_bits(first)), torch.tanh(to_bits(second))
-            similarities = code_similarities(straight_through_sign(outputs1), straight_through_sign(outputs2))
-            permutations = self.sort(similarities, self.sorter_temperature / n_bits)
-            latents1, latents2 = (F.normalize(latent_head(view), dim=1) for view in (first, second))
-            ordered = sorted_similarities(permutations, latents1, latents2)
-            outputs = torch.cat([outputs1, outputs2])
+            views = standardise(first), standardise(second)
+            outputs = [torch.tanh(to_bits(view)) for view in views]
+            codes = [self._codes(each) for each in outputs]
+            latents = [F.normalize(latent_head(view), dim=1) for view in views]
+            contrasts = [contrast(*codes, *latents)]
+            if self.directions == "both":
+                contrasts.append(contrast(*reversed(codes), *reversed(latents)))
+            joined = torch.cat(outputs)
             return {
-                "sorted_nce": sorted_nce(ordered, self.m, self.temperature),
-                "quantisation": self.quantisation * (outputs - sign(outputs)).square().mean(),
+                "sorted_nce": torch.stack(contrasts).mean(),
+                "quantisation": self.quantisation * (joined - sign(joined)).square().mean(),
+                "balance": self.balance * joined.mean(dim=0).square().mean(),
             }
 
         yield Training(
             nn.ModuleList([head, latent_head]),
-            lambda batch: views.two(batch, generator),
+            lambda batch: images.two(batch, generator),
             loss_terms,
             len(train),
             Recipe("adam", self.learning_rate, self.batch_size, self.epochs, schedule="cosine"),
             generator,
             f"{self.title} {n_bits} bits",
         )
+
+
+def _as_they_are(values: Tensor) -> Tensor:
+    return values

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hashbench.errors import HashbenchError
 from hashbench.learning.binarize import straight_through_sign
-from hashbench.learning.hyperparameters import Count, Positive
-from hashbench.learning.inputs import features_of
+from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.networks import HeadMethod, linear
-from hashbench.learning.standardise import Standardise
+from hashbench.learning.standardise import input_layer
 from hashbench.learning.training import Recipe, Training
-from hashbench.learning.views import StoredViews, draw_view_pairs
-from hashbench.types import Array, ItemView, Paper, TrainableBackbone, TrainView
+from hashbench.learning.views import images_of
+from hashbench.types import Paper, TrainView
 
 _COSINES_AT_ONCE = 2**20
-
-_OF_THE_HEAD = (
-    "Tokens pass through a fixed layer that centres them and gives them unit scale, before attention and head.",
-    "The head starts from PyTorch's default initialisation; the published code draws Kaiming-uniform weights and "
-    "N(0, 1) biases.",
-)
 
 
 def mutual_attention(tokens1: Tensor, tokens2: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -98,123 +88,43 @@ class _MeanOfNearest(torch.autograd.Function):
         return gradient1.view_as(unit1).to(given1.dtype), gradient2.view_as(unit2).to(given2.dtype)
 
 
-def patch_weights(attended1: Tensor, attended2: Tensor, temperature: float = 0.2) -> Tensor:
+def patch_weights(
+    attended1: Tensor, attended2: Tensor, temperature: float = 0.2, normalise: Literal["column", "row"] = "column"
+) -> Tensor:
     """How much image m of the second view counts as a positive of image n of the first: W (N, N), W[n, n] = 1.
 
     `attended1`, `attended2` (N, P, D). With R = `patch_similarity` and G = softmax over m of R / temperature,
-    W[n, m] = G[n, m] / G[m, m]: column m is divided by its own diagonal entry, as the published code broadcasts.
+    W[n, m] = G[n, m] / G[m, m]: each `column` is divided by its own diagonal entry, as the published code broadcasts;
+    or each `row`, W[n, m] = G[n, m] / G[n, n].
     """
     shares = torch.softmax(patch_similarity(attended1, attended2) / temperature, dim=1)
-    return shares / shares.diagonal()
+    own = shares.diagonal()
+    return shares / (own if normalise == "column" else own[:, None])
 
 
-def weighted_contrastive_loss(codes1: Tensor, codes2: Tensor, weights: Tensor, temperature: float = 0.3) -> Tensor:
+def weighted_contrastive_loss(
+    codes1: Tensor,
+    codes2: Tensor,
+    weights: Tensor,
+    temperature: float = 0.3,
+    balance: float = 1.0,
+    quantisation: float = 1.0,
+) -> Tensor:
     """The loss of WCH: cross-entropy against soft positives, plus bit balance and quantisation. A scalar.
 
     `codes1`, `codes2` (N, K): codes of the two views in [-1, 1]; `weights` (N, N) as of `patch_weights`. With
     logits[n] = codes1[n] . codes2 / (K temperature),
 
         -mean_n sum_m weights[n, m] log softmax_m(logits[n])
-        + mean_k (mean_n codes1[n, k])^2 - mean_{n, k} codes1[n, k]^2.
+        + balance * mean_k (mean_n codes1[n, k])^2 - quantisation * mean_{n, k} codes1[n, k]^2.
 
     The last term is constant for codes of -1 and +1; through the straight-through sign its gradient drives the
     network's outputs away from 0. Both it and the balance look at the first view alone, as in the published code.
     """
     logits = codes1 @ codes2.T / (codes1.shape[1] * temperature)
     contrast = -(weights * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
-    balance = codes1.mean(dim=0).square().mean()
-    return contrast + balance - codes1.square().mean()
-
-
-class PreExtractedTokens:
-    """Patch tokens of views that the frozen backbone of the run extracted once; nothing of it is trained."""
-
-    needs = frozenset({"token_mean", "view_tokens"})
-    deviations = (
-        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the paper trains a "
-        "ViT-B/16 end to end on fresh augmentations, with dropout 0.1.",
-        *_OF_THE_HEAD,
-    )
-
-    def start(self, train: TrainView, device: str) -> nn.Module:
-        """Begin to draw from `train`, on `device`; what makes patch tokens (N, P, D) of a drawn view, to be trained."""
-        self._views = StoredViews(train, "view_tokens", device)
-        return nn.Identity()
-
-    def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Two random views of the images of `batch`."""
-        return self._views.two(batch, generator)
-
-    def with_token_mean(self, items: ItemView) -> ItemView:
-        """`items` with the mean patch token that the head shall encode."""
-        return items
-
-    def state_dict(self) -> dict[str, Array]:
-        """What was trained."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Become what was trained."""
-
-
-class FineTunedTokens:
-    """Patch tokens by a copy of the run's backbone that is trained along with the head, as the paper does."""
-
-    needs = frozenset({"backbone", "images", "token_mean"})
-    deviations = (
-        "The backbone and its augmentation are those of the run; the paper trains a ViT-B/16 with dropout 0.1.",
-        *_OF_THE_HEAD,
-    )
-
-    _network: nn.Module | None = None
-
-    def start(self, train: TrainView, device: str) -> nn.Module:
-        """See `PreExtractedTokens`."""
-        self._train, self._images = train, features_of(train, "images")
-        self._network = _backbone_of(train).build().train()
-        return self._network
-
-    def draw(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """See `PreExtractedTokens`; every call augments afresh."""
-        chosen = batch.numpy()
-        images, rows = self._images[chosen], self._train.rows[chosen]
-        first, second = (int(number) for number in draw_view_pairs(2**31, 1, generator))
-        augment = _backbone_of(self._train).augment
-        return augment(images, rows, first), augment(images, rows, second)
-
-    @torch.inference_mode()
-    def with_token_mean(self, items: ItemView) -> ItemView:
-        """See `PreExtractedTokens`. Images pass in blocks of one size: codes do not depend on other items."""
-        backbone, images = _backbone_of(items), features_of(items, "images")
-        if self._network is None:
-            self._network = backbone.build()
-            self._network.load_state_dict({name: torch.from_numpy(value) for name, value in self._loaded.items()})
-        self._network.eval()
-        means = []
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            block = images[start : start + _IMAGES_AT_ONCE]
-            padded = np.zeros((_IMAGES_AT_ONCE, *images.shape[1:]), dtype=images.dtype)
-            padded[: len(block)] = block
-            means.append(self._network(backbone.prepare(padded)).mean(dim=1)[: len(block)].float().cpu().numpy())
-        return dataclasses.replace(items, token_mean=np.concatenate(means))
-
-    def state_dict(self) -> dict[str, Array]:
-        """See `PreExtractedTokens`."""
-        if self._network is None:
-            return dict(self._loaded)
-        return {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """See `PreExtractedTokens`. The network is built at the first `with_token_mean`, which brings the backbone."""
-        self._loaded, self._network = {name: np.array(value) for name, value in state.items()}, None
-
-
-_TOKENS: dict[str, type[PreExtractedTokens] | type[FineTunedTokens]] = {
-    "frozen": PreExtractedTokens,
-    "finetune": FineTunedTokens,
-}
-_IMAGES_AT_ONCE = 32
-_BACKBONE = "backbone."
+    evenness = codes1.mean(dim=0).square().mean()
+    return contrast + balance * evenness - quantisation * codes1.square().mean()
 
 
 class WCH(HeadMethod):
@@ -224,12 +134,14 @@ class WCH(HeadMethod):
     `patch_weights` compares them across images: W (N, N). The codes of the two views, H1 and H2 (N, K), are the
     straight-through sign of head(mean of the attended tokens), head = LayerNorm, Linear(D, hidden), ReLU,
     Linear(hidden, K), tanh; the objective is `weighted_contrastive_loss`(H1, H2, W). Minimised by Adam with a cosine
-    schedule. An item's code is the sign of the head on the mean of its tokens, without attention.
+    schedule. An item's code is the sign of the head on the mean of its tokens, without attention. Where the run trains
+    the backbone, weights and attention pass gradients to it: the published code detaches nothing.
 
-    `backbone`: `frozen` uses pre-extracted tokens of the run's backbone, `finetune` trains a copy of it (weights and
-    attention then pass gradients to it: the published code detaches nothing). `temperature` and `weight_temperature`
-    are those of the loss and of the weights. `attention` False leaves the tokens as they are, `weights` False counts
-    only the other view of the same image as positive (W = identity): the ablations of the paper's table 3.
+    `attention` False leaves the tokens as they are. `weights` is how W is normalised, see `patch_weights`; `none`
+    counts only the other view of the same image as positive (W = identity): the ablations of the paper's table 3.
+    `standardise` puts a fixed layer that centres tokens and gives them unit scale before attention and head.
+    `initialisation` of the head: PyTorch's default, or as `published`: Kaiming-uniform weights (fan-out) and N(0, 1)
+    biases. `last_batch`: whether an epoch's incomplete last batch counts.
     """
 
     title: ClassVar[str] = "WCH"
@@ -241,44 +153,62 @@ class WCH(HeadMethod):
         year=2022,
         url="https://arxiv.org/abs/2209.14099",
     )
-    needs: ClassVar[frozenset[str]] = PreExtractedTokens.needs
-    deviations: ClassVar[tuple[str, ...]] = PreExtractedTokens.deviations
-    encodes: ClassVar[str] = "token_mean"
+    needs: ClassVar[frozenset[str]] = frozenset({"token_mean", "view_tokens"})
+    deviations: ClassVar[tuple[str, ...]] = (
+        "The last epoch is used; the official code keeps the best of every tenth epoch on the queries.",
+        "On a convolutional backbone, which the paper has not, tokens are the places of the last feature maps: of 512 "
+        "numbers each for VGG-16, where other methods read the 4,096 of fc7.",
+        "Pictures are normalised as the weights of the backbone were trained; the official code normalises by the mean "
+        "and deviation of ImageNet.",
+    )
+    if_frozen: ClassVar[tuple[str, ...]] = (
+        "The backbone is frozen and views are drawn from a fixed number of pre-extracted ones; the paper trains a "
+        "ViT-B/16 end to end on fresh augmentations, with dropout 0.1.",
+    )
+    encodes: ClassVar[Literal["pooled", "token_mean"]] = "token_mean"
 
     def __init__(
         self,
         *,
-        backbone: Literal["frozen", "finetune"],
         attention: bool,
-        weights: bool,
+        weights: Literal["column", "row", "none"],
         temperature: Positive,
         weight_temperature: Positive,
+        balance: NotNegative,
+        quantisation: NotNegative,
+        standardise: bool,
+        initialisation: Literal["default", "published"],
         hidden: Count,
         learning_rate: Positive,
         batch_size: Count,
+        last_batch: Literal["dropped", "kept"],
         epochs: Count,
     ) -> None:
-        if backbone not in _TOKENS:
-            raise HashbenchError(f"backbone must be one of {', '.join(_TOKENS)}, got '{backbone}'")
-        self._tokens = _TOKENS[backbone]()
-        self.needs = self._tokens.needs  # type: ignore[misc]
-        self.deviations = self._tokens.deviations  # type: ignore[misc]
         self._attend = mutual_attention if attention else _leave
-        self._weigh = partial(patch_weights, temperature=weight_temperature) if weights else _itself_alone
+        self._weigh = (
+            _itself_alone
+            if weights == "none"
+            else partial(patch_weights, temperature=weight_temperature, normalise=weights)
+        )
         self.temperature = temperature
+        self.balance = balance
+        self.quantisation = quantisation
+        self.standardise = standardise
+        self.initialisation = initialisation
         self.hidden = hidden
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.epochs = epochs
+        self.recipe = Recipe(
+            "adam", learning_rate, batch_size, epochs, schedule="cosine", keeps_last_batch=last_batch == "kept"
+        )
 
     def network(self, n_features: int, n_bits: int, generator: torch.Generator) -> nn.Module:
         """See `HeadMethod`."""
+        layer = linear if self.initialisation == "default" else published_linear
         return nn.Sequential(
-            Standardise(n_features),
+            input_layer(n_features, self.standardise),
             nn.LayerNorm(n_features, eps=1e-6),
-            linear(n_features, self.hidden, generator),
+            layer(n_features, self.hidden, generator),
             nn.ReLU(),
-            linear(self.hidden, n_bits, generator),
+            layer(self.hidden, n_bits, generator),
             nn.Tanh(),
         )
 
@@ -287,39 +217,33 @@ class WCH(HeadMethod):
     ) -> Iterator[Training]:
         """See `HeadMethod.training`."""
         assert isinstance(head, nn.Sequential)
-        standardise, to_bits, to_tokens = head[0], head[1:], self._tokens.start(train, device)
+        standardise, to_bits, images = head[0], head[1:], images_of(train, device, "view_tokens")
 
         def loss_terms(view1: Tensor, view2: Tensor) -> Mapping[str, Tensor]:
-            tokens1, tokens2 = standardise(to_tokens(torch.cat([view1, view2]))).chunk(2)
+            tokens1, tokens2 = standardise(torch.cat([view1, view2])).chunk(2)
             attended1, attended2 = self._attend(tokens1, tokens2)
             weights = self._weigh(attended1, attended2)
             codes1, codes2 = (straight_through_sign(to_bits(tokens.mean(dim=1))) for tokens in (attended1, attended2))
-            return {"loss": weighted_contrastive_loss(codes1, codes2, weights, self.temperature)}
+            terms = codes1, codes2, weights, self.temperature, self.balance, self.quantisation
+            return {"loss": weighted_contrastive_loss(*terms)}
 
         yield Training(
-            nn.ModuleList([head, to_tokens]),
-            lambda batch: self._tokens.draw(batch, generator),
+            head,
+            lambda batch: images.two(batch, generator),
             loss_terms,
             len(train),
-            Recipe("adam", self.learning_rate, self.batch_size, self.epochs, schedule="cosine"),
+            self.recipe,
             generator,
             f"{self.title} {n_bits} bits",
         )
 
-    def encode(self, items: ItemView) -> Array:
-        """See `Method.encode`."""
-        return super().encode(self._tokens.with_token_mean(items))
 
-    def state_dict(self) -> dict[str, Array]:
-        """See `Method.state_dict`."""
-        backbone = {_BACKBONE + name: value for name, value in self._tokens.state_dict().items()}
-        return {**super().state_dict(), **backbone}
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """See `Method.load_state_dict`."""
-        backbone = {name: value for name, value in state.items() if name.startswith(_BACKBONE)}
-        self._tokens.load_state_dict({name.removeprefix(_BACKBONE): value for name, value in backbone.items()})
-        super().load_state_dict({name: value for name, value in state.items() if name not in backbone})
+def published_linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer as the published code starts it: Kaiming-uniform weights by fan-out, N(0, 1) biases."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)  # type: ignore[no-untyped-call]
+    nn.init.kaiming_uniform_(layer.weight, mode="fan_out", generator=generator)
+    nn.init.normal_(layer.bias, generator=generator)
+    return layer
 
 
 def _leave(tokens1: Tensor, tokens2: Tensor) -> tuple[Tensor, Tensor]:
@@ -328,9 +252,3 @@ def _leave(tokens1: Tensor, tokens2: Tensor) -> tuple[Tensor, Tensor]:
 
 def _itself_alone(tokens1: Tensor, tokens2: Tensor) -> Tensor:
     return torch.eye(len(tokens1), dtype=tokens1.dtype, device=tokens1.device)
-
-
-def _backbone_of(view: ItemView) -> TrainableBackbone:
-    if view.backbone is None:
-        raise HashbenchError("fine-tuning needs the run's backbone and images; use a backbone that can be trained")
-    return view.backbone

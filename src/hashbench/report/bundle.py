@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hashbench.errors import HashbenchError
-from hashbench.records import Cell, CellSeconds, RunRecord, Value
+from hashbench.records import Cell, CellSeconds, RunRecord, SubmittedRecord, Value
 from hashbench.report.published import Published
 from hashbench.types import Array, Paper
 
@@ -77,11 +77,20 @@ class PerClass:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A method that changes one thing of another, `against` which it is compared; `label`: what its row is called."""
+
+    method: str
+    label: str
+    against: str
+
+
+@dataclass(frozen=True)
 class Ablation:
-    """The method `base` and its `variants`, which change one thing each; all are methods of the bundle."""
+    """The method `base` and its `variants`; all are methods of the bundle."""
 
     base: str
-    variants: tuple[str, ...]
+    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,16 @@ class Contest:
 
     winners: tuple[str, ...]
     losers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A method whose codes others submitted: its name in print, where it was published, and its runs."""
+
+    method: str
+    title: str
+    paper: str
+    runs: tuple[SubmittedRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,7 @@ class ReportBundle:
     `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
     that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
     some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
+    `submissions`: what others made, shown below the `records`.
     """
 
     profile: str
@@ -123,3 +143,4 @@ class ReportBundle:
     per_class: tuple[PerClass, ...] = ()
     contests: tuple[Contest, ...] = ()
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    submissions: tuple[Submission, ...] = ()

@@ -15,7 +15,8 @@ _JOURNALS = re.compile(r"\b(journal|transactions|trans\.|tpami|pami|ijcv|tip|tmm
 
 def bibtex(table: Table, profile: str, version: str, methods: Mapping[str, MethodCard]) -> str:
     """BibTeX entries: the table, told by version and content digest, then each paper once, in the order of the rows."""
-    papers = [paper for method in table.methods if (paper := methods[method].paper) is not None]
+    cards = [methods[method] for method in table.methods if method in methods]  # submissions name theirs in words
+    papers = [card.paper for card in cards if card.paper is not None]
     found = {paper.key: paper for paper in papers}
     own = _entry(
         "misc",

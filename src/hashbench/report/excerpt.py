@@ -26,17 +26,22 @@ def excerpt(
     HashbenchError where the table, a method or a code length is none of the bundle's.
     """
     whole = _table(bundle, name)
-    _require("method", methods, bundle.methods)
+    submitted = {each.method for each in bundle.submissions}
+    _require("method", methods, [*bundle.methods, *submitted])
     _require("code length", bits, sorted({record.bits for record in bundle.records}))
-    kept = list(methods) or list(bundle.methods)
+    kept = [method for method in methods or bundle.methods if method not in submitted]
+    if not kept:
+        raise HashbenchError(f"{', '.join(methods)} were submitted: name a method beside them that was reproduced here")
     part = replace(
         bundle,
         methods={method: bundle.methods[method] for method in kept},
+        submissions=tuple(each for each in bundle.submissions if not methods or each.method in methods),
         records=tuple(r for r in bundle.records if r.method in kept and (not bits or r.bits in bits)),
     )
     if not part.records:
         raise HashbenchError(f"no run is of these methods and code lengths ({', '.join(kept)}); name others")
-    table = whole if part.records == bundle.records and kept == list(bundle.methods) else _table(part, name)
+    is_whole = (part.records, part.submissions) == (bundle.records, bundle.submissions) and kept == [*bundle.methods]
+    table = whole if is_whole else _table(part, name)
     table = table if with_spread else _without_spread(table)
     table = _transposed(table) if transpose else table
     return table if table is whole else replace(table, excerpt_of=whole.digest)

@@ -18,7 +18,10 @@ from hashbench.report.frame import CELL, SeedStatistics, frame_of
 from hashbench.types import Array
 
 # What all runs of one data set and backbone must share to be comparable.
-_RULES = ["split", "split_digest", "n_query", "n_database", "n_train", "features", "k", "denominator", "empty"]
+_RULES = [
+    *("split", "split_digest", "n_query", "n_database", "n_train", "features"),
+    *("k", "denominator", "empty", "evaluator"),
+]
 
 
 @dataclass(frozen=True, order=True)

@@ -15,13 +15,14 @@ from hashbench.artefacts import fits, records
 from hashbench.artefacts.layout import Group, Layout
 from hashbench.artefacts.params import read_params
 from hashbench.artefacts.records import StoredEvaluation
+from hashbench.artefacts.seconds import gather_seconds, write_evaluation_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.config.selection import EvaluateParams
 from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, evaluate_logits, summarise
 from hashbench.execution.command import log, run_stage
 from hashbench.fingerprint import digest_of, program_of
 from hashbench.progress import track
-from hashbench.records import Cell, CellSeconds, RunRecord
+from hashbench.records import Cell, RunRecord
 from hashbench.types import Codes, Split
 
 
@@ -66,8 +67,9 @@ class Evaluator:
         evaluation = evaluate_codes(query, database, split, rules)
         asymmetric = evaluate_logits(query, database, split, rules)
         summary = summarise(evaluation, database, fit.record.seed, asymmetric)
-        stored = StoredEvaluation(summary, program.digest, time.perf_counter() - start)
-        records.write_evaluation(self.layout, cell, ap_of_queries(evaluation, asymmetric), fingerprint, stored)
+        write_evaluation_seconds(self.layout, cell, fit.fingerprint, time.perf_counter() - start)
+        stored = StoredEvaluation(fingerprint=fingerprint, summary=summary, evaluator=program.digest)
+        records.write_evaluation(self.layout, cell, ap_of_queries(evaluation, asymmetric), stored)
         return True
 
 
@@ -79,15 +81,13 @@ def rules_of(params: EvaluateParams, dataset: str) -> EvaluationRules:
 
 def gather(layout: Layout, params: EvaluateParams, cells: Sequence[Cell], splits: dict[str, Split]) -> None:
     """Write the results of all cells: records, per-query values, seconds, and codes where these are kept."""
-    seconds: dict[Cell, CellSeconds] = {}
-    runs: list[RunRecord] = []
+    runs = []
     for cell in cells:
         fit, evaluation = fits.read_fit(layout, cell), records.read_evaluation(layout, cell)
         runs.append(record_of(layout.profile, cell, splits[cell.dataset], fit, evaluation))
-        seconds[cell] = CellSeconds(fit=fit.fit_seconds, encode=fit.encode_seconds, evaluate=evaluation.seconds)
     records.write_records(layout.records, runs)
     records.write_queries(layout.queries, records.read_ap(layout, cells))
-    records.write_seconds(layout.seconds, seconds)
+    gather_seconds(layout, {run.cell: run.fingerprint for run in runs})
     keep_codes(layout, [cell for cell in cells if cell.seed in params.keep_codes], splits)
 
 

@@ -46,7 +46,7 @@ class Extraction:
         self.spec, self.recipe = params.backbones[backbone], params.augmentations[dataset]
         self.seed = views_seed(params.base_seed, dataset)
         self.split, self.images = read_split(layout.split(dataset)), read_dataset(layout, dataset)
-        self._weights = read_weights_record(layout, dataset, backbone)["tensors"]
+        self._weights = read_weights_record(layout, dataset, backbone).tensors
         self._pixels = pixels_digest(layout, dataset)
 
     def run(self) -> None:
@@ -55,10 +55,10 @@ class Extraction:
             self.params, (self.dataset, self.backbone), self._weights, self._pixels, self.split
         )
         per_row = ("pooled",) if self.spec.pool == "avg" else ("pooled", "token_mean")
-        self._write(("views", "view_tokens"), self.n_views * len(self.split.train), views_from, self._view_blocks)
+        per_view = ("views", "view_tokens") if self.params.view_tokens else ("views",)
+        self._write(per_view, self.n_views * len(self.split.train), views_from, self._view_blocks)
         self._write(per_row, len(self.images), rows_from, self._row_blocks)
-        made_from = dict.fromkeys(per_row, rows_from) | {"views": views_from, "view_tokens": views_from}
-        made_from |= self._texts()
+        made_from = dict.fromkeys(per_row, rows_from) | dict.fromkeys(per_view, views_from) | self._texts()
         digest = write_record(self.layout, self.dataset, self.backbone, made_from)
         n = len(self.images)
         log.info("%s by %s: %d rows and %d views, digest %s", self.dataset, self.backbone, n, self.n_views, digest)

@@ -49,6 +49,9 @@ def params_of_stages(params: Params, profile: str) -> dict[str, BaseModel]:
     }
     for method in (*params.methods, *params.ablations):
         found[f"fit/{method}"] = selection.fit_params(params, profile, method)
+    for method in params.methods:
+        found[f"search/{method}"] = selection.search_params(params, profile, method)
+    found["search_report"] = selection.search_report_params(params, profile)
     for group in ("methods", "ablations"):
         found[f"evaluate/{group}"] = selection.evaluate_params(params, profile, group)
         found[f"report/{group}"] = selection.report_params(params, profile, group)
@@ -62,6 +65,12 @@ def programs_of_stages(params: Params, profile: str) -> dict[str, BaseModel]:
     roots["fetch"] = ["hashbench.stages.fetch", *(f"hashbench.data.{kind}" for kind in kinds)]
     codes = {name: block.code for name, block in {**params.methods, **params.ablations}.items()}
     roots |= {f"fit/{name}": ["hashbench.stages.fit", module_of(code)] for name, code in codes.items()}
+    searched = {name: block.code for name, block in params.methods.items()}
+    roots |= {f"search/{name}": ["hashbench.stages.search", module_of(code)] for name, code in searched.items()}
+    roots["search_report"] = [
+        "hashbench.stages.search_report",
+        *sorted({module_of(code) for code in searched.values()}),
+    ]
     roots["report"] = ["hashbench.stages.report", *sorted({module_of(code) for code in codes.values()})]
     programs = {name: program_of(*modules) for name, modules in roots.items()}
     picks = digest_of_source("hashbench.config.selection")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hashbench.artefacts.features import TEXTS, read_record
+from hashbench.artefacts.features import TEXTS, FeaturesRecord, read_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.manifest import Manifest
 from hashbench.artefacts.split import PARTS, read_split
-from hashbench.artefacts.weights import read_weights_record
+from hashbench.artefacts.weights import WeightsRecord, read_weights_record
 from hashbench.config.params import Params
 from hashbench.config.selection import (
     DatasetSource,
@@ -117,7 +117,7 @@ def check_features(
             if weights is None or features is None:
                 findings.fault(f"{layout.manifest} says nothing of the features of {dataset} by {backbone}")
                 continue
-            digests[pair] = str(features["digest"])
+            digests[pair] = features.digest
             if dataset in splits and dataset in manifest.datasets:
                 pixels = manifest.datasets[dataset].pixels
                 _check_weights(params, layout, pair, weights, (pixels, splits[dataset]), findings)
@@ -131,7 +131,7 @@ def check_features(
 
 
 def _check_stored(
-    layout: Layout, pair: tuple[str, str], weights: dict[str, Any], features: dict[str, Any], findings: Findings
+    layout: Layout, pair: tuple[str, str], weights: WeightsRecord, features: FeaturesRecord, findings: Findings
 ) -> None:
     """What the results say of weights and features against what lies in artefacts, where it does."""
     if layout.weights_record(*pair).is_file() and read_weights_record(layout, *pair) != weights:
@@ -144,7 +144,7 @@ def _check_weights(
     params: Params,
     layout: Layout,
     pair: tuple[str, str],
-    weights: dict[str, Any],
+    weights: WeightsRecord,
     inputs: tuple[str, Split],
     findings: Findings,
 ) -> None:
@@ -153,15 +153,15 @@ def _check_weights(
     if isinstance(spec, Pretraining):
         expected = weights_made_from(chosen, pair, *inputs)
         program = program_of("hashbench.stages.backbones")
-        _compare(f"weights of {pair[1]} for {pair[0]}", weights["made_from"] or {}, expected, program, findings)
+        _compare(f"weights of {pair[1]} for {pair[0]}", weights.made_from or {}, expected, program, findings)
         return
-    if spec.tensors_sha256 is not None and weights["tensors"] != spec.tensors_sha256:
-        was = f"their tensors have the sha256 {weights['tensors']} in the results"
+    if spec.tensors_sha256 is not None and weights.tensors != spec.tensors_sha256:
+        was = f"their tensors have the sha256 {weights.tensors} in the results"
         findings.fault(f"weights of {pair[1]}: {was}, {spec.tensors_sha256} in params.yaml")
     for folder in (settings().weights, Path("weights")):
         path = folder / spec.file if folder else None
         if path is not None and path.is_file():
-            if tensors_digest(path) != weights["tensors"]:
+            if tensors_digest(path) != weights.tensors:
                 findings.fault(f"weights of {pair[1]}: stale, {path} holds others than the results were made with")
             return
 
@@ -169,14 +169,14 @@ def _check_weights(
 def _check_made_from(
     chosen: FeatureParams,
     pair: tuple[str, str],
-    weights: dict[str, Any],
-    features: dict[str, Any],
+    weights: WeightsRecord,
+    features: FeaturesRecord,
     inputs: tuple[str, Split],
     findings: Findings,
 ) -> None:
-    rows_from, views_from = features_made_from(chosen, pair, weights["tensors"], *inputs)
+    rows_from, views_from = features_made_from(chosen, pair, weights.tensors, *inputs)
     program = program_of("hashbench.stages.features")
-    for name, made_from in features["made_from"].items():
+    for name, made_from in features.made_from.items():
         if name in TEXTS:
             continue
         expected = views_from if name.startswith("view") else rows_from
@@ -186,22 +186,22 @@ def _check_made_from(
 def _check_texts(
     chosen: FeatureParams,
     pair: tuple[str, str],
-    weights: dict[str, Any],
-    features: dict[str, Any],
+    weights: WeightsRecord,
+    features: FeaturesRecord,
     findings: Findings,
 ) -> None:
     """Text embeddings: those that params.yaml names, of the backbone's own model, and of the files that are here."""
     texts = chosen.backbones[pair[1]].texts
     files = texts.files if texts else {}
-    for name in sorted({*files, *(TEXTS & features["made_from"].keys())}):
-        what, made_from = f"{name} of {pair[0]} by {pair[1]}", features["made_from"].get(name)
+    for name in sorted({*files, *(TEXTS & features.made_from.keys())}):
+        what, made_from = f"{name} of {pair[0]} by {pair[1]}", features.made_from.get(name)
         if made_from is None or name not in files:
             told = "params.yaml" if name in files else "the results"
             findings.fault(f"{what}: stale, {told} alone have them")
             continue
         here = find_texts(files[name]) is not None
         expected = texts_made_from(
-            weights["tensors"], digest_of_texts(files[name]) if here else made_from.get("texts", "")
+            weights.tensors, digest_of_texts(files[name]) if here else made_from.get("texts", "")
         )
         findings.faults += [
             f"{what}: stale, {key} was {made_from.get(key)}, {value} today"

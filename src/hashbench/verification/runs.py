@@ -18,6 +18,7 @@ from hashbench.config.selection import EvaluateParams, FitParams, evaluate_param
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, evaluate_logits, summarise
 from hashbench.fingerprint import Program, program_of
+from hashbench.fitter import Fitter
 from hashbench.fitting import wasted_bits
 from hashbench.methods.registry import module_of
 from hashbench.progress import track
@@ -89,18 +90,18 @@ class RunChecker:
             "profile": self.layout.profile,
             "split": split.name,
             "split_digest": split.digest,
-            "made_by": "reproduced",
             "n_query": len(split.query),
             "n_database": len(split.database),
             "n_train": len(split.train),
         }
         of_fit = {
-            "hyperparameters": params.hyperparameters,
+            "hyperparameters": params.hyperparameters_for(len(split.train)),
             "split": split.digest,
             "features": self.features.get((cell.dataset, cell.backbone)),
             "seed": cell.derived_seed(params.base_seed),
             "device": params.device,
             "precision": params.precision,
+            "backbone_training": Fitter(self.layout.profile, params).backbone_training(cell.dataset, cell.backbone),
         }
         self._differences(cell, record.model_dump(include=set(of_split)), of_split)
         self._differences(cell, record.fit.model_dump(include=set(of_fit)), of_fit)
@@ -243,9 +244,11 @@ def _minorities(groups: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two numbers, or nested lists of numbers, agree to 1e-12 (sums may round differently elsewhere)."""
+    """Whether two numbers, or lists or dicts of numbers, agree to 1e-12 (sums may round differently elsewhere)."""
     if isinstance(a, list | tuple):
         return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, float) and isinstance(b, float):
         return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
     return bool(a == b)

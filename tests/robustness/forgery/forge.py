@@ -39,8 +39,7 @@ def rewrite_fit(method: str, bits_of: Callable[[Split, Array], Array] | None = N
     if bits_of is not None:
         codes = {part: Codes.pack(bits_of(split, value.rows), value.rows) for part, value in codes.items()}
     record = stored.record.model_copy(update=claims)
-    seconds = (stored.fit_seconds, stored.encode_seconds)
-    fits.write_fit(LAYOUT, cell, state, codes, record.fingerprint(cell.bits), record, seconds)
+    fits.write_fit(LAYOUT, cell, state, codes, record.fingerprint(cell.bits), record)
 
 
 def labels_as_bits(split: Split, rows: Array) -> Array:

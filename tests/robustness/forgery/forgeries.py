@@ -193,7 +193,6 @@ NAMED: tuple[Forgery, ...] = (
         ),
         f"{_LSH}: processor is not what its fit left",
     ),
-    Forgery("submitted", lambda: change_records(replaced("lsh", made_by="submitted")), f"{_LSH}: made_by is submitted"),
     Forgery("another profile", lambda: change_records(replaced("lsh", profile="cpu")), f"{_LSH}: profile is cpu"),
     Forgery("more queries", lambda: change_records(replaced(None, n_query=999)), f"{_LSH}: n_query is 999"),
     Forgery("the evaluator", lambda: change_records(replaced("lsh", evaluator="0" * 12)), "stale, the evaluation"),

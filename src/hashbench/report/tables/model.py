@@ -13,7 +13,7 @@ from hashbench.report.frame import OverSeeds
 from hashbench.report.results import Results, Setting
 from hashbench.types import Array
 
-Mark = Literal["best", "second", "insignificant"]
+Mark = Literal["best", "second", "insignificant", "submitted"]
 SIGNIFICANCE_LEVEL = 0.05
 
 
@@ -29,10 +29,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Format:
-    """How a cell is printed: with `decimals` digits, and with its spread where `show_spread`. `prefer` says which
-    values are the better ones, if any."""
+    """How a cell is printed: with `decimals` digits, with a sign before it where `signed`, and with its spread where
+    `show_spread`. `prefer` says which values are the better ones, if any."""
 
     decimals: int = 3
+    signed: bool = False
     show_spread: bool = True
     prefer: Literal["higher", "lower", "none"] = "higher"
 
@@ -56,7 +57,8 @@ class Cell:
     @property
     def printed(self) -> str:
         """The value as the table prints it, without spread."""
-        return "–" if self.value is None else f"{self.value:,.{self.format.decimals}f}"
+        sign = "+" if self.format.signed else ""
+        return "–" if self.value is None else f"{self.value:{sign},.{self.format.decimals}f}"
 
     @property
     def printed_spread(self) -> str:

@@ -25,7 +25,6 @@ def provenance(results: Results, methods: Sequence[str], profile: str) -> tuple[
     runs = [run for setting in results.settings for run in results.of_setting(setting, methods)]
     splits = dict.fromkeys(_split(results, setting) for setting in results.settings)
     rules = dict.fromkeys(_rule(results, setting) for setting in results.settings)
-    made_by = sorted({run.made_by for run in runs})
     fingerprints = sorted(run.fingerprint for run in runs)
     return (
         f"Profile: {profile}",
@@ -34,7 +33,6 @@ def provenance(results: Results, methods: Sequence[str], profile: str) -> tuple[
         f"Measure: {'; '.join(rules)}",
         f"Ties: {'; '.join(sorted({run.evaluation.ties for run in runs}))}",
         f"Seeds: {', '.join(map(str, sorted({run.seed for run in runs})))}",
-        *([f"Made by: {', '.join(made_by)}"] if made_by != ["reproduced"] else []),
         f"Versions: {_all_versions(runs)}",
         f"Device: {'; '.join(sorted({_device(run) for run in runs}))}",
         f"Fingerprint: {digest_of(fingerprints)} over {len(fingerprints)} runs",

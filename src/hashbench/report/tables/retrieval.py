@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from hashbench.report.bundle import Submission
 from hashbench.report.results import Results, Setting
 from hashbench.report.tables.model import (
     SIGNIFICANCE_LEVEL,
@@ -19,6 +20,8 @@ from hashbench.report.tables.model import (
     with_significance,
 )
 from hashbench.report.tables.provenance import map_name, provenance, version_notes
+from hashbench.report.tables.submitted import HEADING as SUBMITTED
+from hashbench.report.tables.submitted import of_setting, submitted_notes, submitted_rows
 from hashbench.types import Array
 
 MARKS_NOTE = "Bold: the best method; underlined: the second best; compared as printed."
@@ -28,7 +31,12 @@ ASYMMETRIC = "Asymmetric: real-valued queries against database bits; not compara
 Grid = Sequence[tuple[str, int]]  # data set, code length
 
 
-def table1(results: Results, pvalue: Callable[[Array, Array], float], profile: str) -> Table:
+def table1(
+    results: Results,
+    pvalue: Callable[[Array, Array], float],
+    profile: str,
+    submissions: Sequence[Submission] = (),
+) -> Table:
     """Table 1: mAP@k of every method by data set and code length, mean ± standard deviation over seeds.
 
     Methods that are told external text, and asymmetric rankings, stand in sections of their own below the others, and
@@ -46,17 +54,19 @@ def table1(results: Results, pvalue: Callable[[Array, Array], float], profile: s
         rows += section
         rows += _map_rows(results, _joined(heading, EXTERNAL_TEXT), settings, grid, results.external_text)
         rows += _asymmetric_rows(results, _joined(heading, ASYMMETRIC), settings, grid)
+    submitted = submitted_rows(results, submissions, SUBMITTED, [_map_column(results, *each) for each in grid])
     return Table(
         "table1",
         "Table 1",
         "Mean average precision of unsupervised hashing methods, mean ± standard deviation over seeds.",
         tuple(_map_heading(results, dataset, bits) for dataset, bits in grid),
-        tuple(rows),
+        (*rows, *submitted),
         (
             MARKS_NOTE,
             f"†: the lead over the runner-up is not significant "
             f"(paired bootstrap over queries, p ≥ {SIGNIFICANCE_LEVEL}).",
             *results.left_out,
+            *submitted_notes(submitted, submissions),
             *version_notes(results, results.ran),
         ),
         provenance(results, results.ran, profile),
@@ -93,6 +103,11 @@ def _dataset_grid(results: Results) -> list[tuple[str, int]]:
     datasets = dict.fromkeys(setting.dataset for setting in results.settings)
     lengths = {d: sorted({b for s in results.settings if s.dataset == d for b in results.bits(s)}) for d in datasets}
     return [(dataset, bits) for dataset in datasets for bits in lengths[dataset]]
+
+
+def _map_column(results: Results, dataset: str, bits: int) -> tuple[str, int, Metric]:
+    heading = _map_heading(results, dataset, bits)
+    return dataset, bits, Metric(heading.group.rpartition(", ")[2], "map", heading)
 
 
 def _map_heading(results: Results, dataset: str, bits: int) -> Heading:
@@ -137,7 +152,9 @@ def _table2_metrics(ranks: Sequence[int]) -> list[Metric]:
     ]
 
 
-def table2(results: Results, profile: str, ranks: Sequence[int] = (100, 1000)) -> Table:
+def table2(
+    results: Results, profile: str, submissions: Sequence[Submission] = (), ranks: Sequence[int] = (100, 1000)
+) -> Table:
     """Table 2: precision at ranks and within radius 2, and how far the order inside ties moves mAP.
 
     Ranks that no run evaluated are left out.
@@ -150,6 +167,8 @@ def table2(results: Results, profile: str, ranks: Sequence[int] = (100, 1000)) -
             rows += marked(_metric_rows(results, heading, setting, bits, results.ranked, metrics))
             told = _joined(heading, EXTERNAL_TEXT)
             rows += _metric_rows(results, told, setting, bits, results.external_text, metrics)
+            columns = [(setting.dataset, bits, metric) for metric in metrics]
+            rows += submitted_rows(results, of_setting(results, submissions, setting), heading, columns)
     return Table(
         "table2",
         "Table 2",
@@ -161,6 +180,7 @@ def table2(results: Results, profile: str, ranks: Sequence[int] = (100, 1000)) -
             MARKS_NOTE,
             "Found nothing: share of queries with no database item within radius 2; their precision counts 0.",
             *results.left_out,
+            *submitted_notes(rows, submissions),
             *version_notes(results, results.ran),
         ),
         provenance(results, results.ran, profile),

@@ -1,0 +1,1 @@
+"""The hyperparameter search: one budget for all methods, on train rows alone."""

@@ -1,0 +1,78 @@
+"""Hold-outs: tenths of the train rows that stand for queries, so that nothing else has a say in a setting.
+
+The other nine tenths are what a method is fitted on and what is searched. No query and no database row of the benchmark
+can be reached from here, and their labels are blanked out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hashbench.evaluation import evaluate
+from hashbench.fitting import Features
+from hashbench.seeding import numpy_generator
+from hashbench.types import Array, Codes, ItemView, Split, TrainView
+
+TENTHS = 10
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """Features of train rows alone: what a method is fitted on, and the split by which it is judged."""
+
+    split: Split
+    train: TrainView
+    all: Features
+
+    def items(self, rows: Array) -> ItemView:
+        """The features of some rows of the data set."""
+        return self.all.items(rows)
+
+
+def hold_out(features: Features, seed: int, number: int) -> HoldOut:
+    """Hold-out `number`, 0 to 9, of the train rows in an order drawn by `seed`; hold-outs of one seed share no row."""
+    order = numpy_generator(seed).permutation(len(features.train))
+    size = len(order) // TENTHS
+    held = order[number * size : (number + 1) * size]
+    kept = np.setdiff1d(order, held)
+    train, labels = features.train, np.zeros_like(features.split.labels)
+    labels[train.rows] = features.split.labels[train.rows]
+    rows = train.rows
+    split = Split(f"hold-out {number}", rows[held], rows[kept], rows[kept], labels)
+    return HoldOut(split, _part(train, kept), features)
+
+
+def _part(train: TrainView, kept: Array) -> TrainView:
+    """The train rows at the positions `kept`."""
+
+    def of(array: Array | None) -> Array | None:
+        return None if array is None else array[kept]
+
+    def of_views(array: Array | None) -> Array | None:
+        return None if array is None else array[:, kept]
+
+    return replace(
+        train,
+        rows=train.rows[kept],
+        pooled=of(train.pooled),
+        token_mean=of(train.token_mean),
+        images=of(train.images),
+        views=of_views(train.views),
+        view_tokens=of_views(train.view_tokens),
+    )
+
+
+def cut_off(k: int | None, n_database: int) -> int:
+    """The k of validation mAP@k: that of the data set, but at most a twentieth of the rows searched, and at least 1.
+
+    The share of a data set that a usual k asks for; nearly all of a small hold-out would say little of the order.
+    """
+    return max(1, min(k or n_database, n_database // 20))
+
+
+def validation_map(query: Codes, database: Codes, split: Split, k: int) -> float:
+    """The mAP@k of the held-out rows, searched for among the rows of the fit."""
+    labels = split.labels[split.query], split.labels[split.database]
+    return float(evaluate(query, database, *labels, k=k).map)
