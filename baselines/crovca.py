@@ -12,10 +12,10 @@ from hashbench.learning.batch_norm import BatchNorm
 from hashbench.learning.coding_rate import crovca_terms
 from hashbench.learning.hyperparameters import Count, NotNegative, Positive
 from hashbench.learning.initialisation import truncated_normal_linear
-from hashbench.learning.networks import HeadMethod
+from hashbench.learning.networks import HeadMethod, outputs_of
 from hashbench.learning.training import Recipe, Training
 from hashbench.learning.views import images_of
-from hashbench.types import Paper, TrainView
+from hashbench.types import Array, ItemView, Paper, TrainView
 
 
 class CroVCA(HeadMethod):
@@ -41,7 +41,7 @@ class CroVCA(HeadMethod):
     needs: ClassVar[frozenset[str]] = frozenset({"pooled", "views"})
     deviations: ClassVar[tuple[str, ...]] = (
         "Codes are ranked by Hamming distance, as those of all methods; the authors rank binary database codes by the "
-        "real-valued sigmoid outputs of a query.",
+        "real-valued sigmoid outputs of a query, which is measured apart, as asymmetric.",
         "The learning rate falls by a cosine from epoch to epoch, down to 0; the official code lowers it at every "
         "step, down to 1e-6.",
         "The layer before BatchNorm has no bias, as BatchNorm cancels it; the official code has one, whose gradient is "
@@ -108,3 +108,7 @@ class CroVCA(HeadMethod):
             generator,
             f"{self.title} {n_bits} bits",
         )
+
+    def logits(self, items: ItemView) -> Array:
+        """See `GivesLogits.logits`."""
+        return outputs_of(self.head, self.features_now(items))

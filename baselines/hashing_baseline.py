@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.learning.inputs import require_bits
-from hashbench.learning.shallow import ShallowMethod, mean_of, most_components, principal_directions
-from hashbench.types import Array, FitLog, Paper
+from hashbench.learning.inputs import features_of, require_bits
+from hashbench.learning.shallow import ShallowMethod, mean_of, most_components, principal_directions, row_by_row
+from hashbench.types import Array, FitLog, ItemView, Paper
 
 
 class HashingBaseline(ShallowMethod):
@@ -30,7 +30,7 @@ class HashingBaseline(ShallowMethod):
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "Codes are ranked by Hamming distance, as those of all methods; the authors rank binary database codes by the "
-        "real-valued sigmoid projections of a query.",
+        "real-valued sigmoid projections of a query, which is measured apart, as asymmetric.",
         "Principal components are exact; the official code approximates them by a randomised decomposition without "
         "oversampling.",
     )
@@ -46,6 +46,10 @@ class HashingBaseline(ShallowMethod):
         """R Vᵀ(x - μ)."""
         projections: Array = (rows - self.state["mean"]) @ self.state["projection"]
         return projections
+
+    def logits(self, items: ItemView) -> Array:
+        """See `GivesLogits.logits`."""
+        return row_by_row(self.scores, features_of(items, "pooled")).astype(np.float32)
 
 
 def random_rotation(k: int, generator: np.random.Generator) -> Array:

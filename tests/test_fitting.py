@@ -97,6 +97,45 @@ def test_a_cell_is_fitted_and_encoded(tmp_path: Path, features: InMemory) -> Non
     assert fitted.encode_seconds >= 0
 
 
+LOGITS = """
+    def logits(self, items):
+        return (items.pooled @ self.planes).astype(np.float32)
+"""
+
+
+def giving_logits(folder: Path, body: str = "") -> Method:
+    text = HEAD + WORKING + LOGITS.replace("        return", f"        {body}\n        return", 1)
+    (folder / "mine.py").write_text(text)
+    return load_method(str(folder / "mine.py"))()
+
+
+def test_queries_keep_the_logits_of_a_method_that_gives_them(tmp_path: Path, features: InMemory) -> None:
+    codes = fit(giving_logits(tmp_path), features).codes
+    planes = np.random.default_rng(3).normal(size=(6, 16))
+    expected = features.pooled[features.split.query] @ planes
+    np.testing.assert_allclose(codes["query"].logits, expected, rtol=1e-5)
+    assert codes["database"].logits is None
+    assert fit(mine(tmp_path), features).codes["query"].logits is None
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("return -(items.pooled @ self.planes).astype(np.float32)", "Mine: logits contradict the bits"),
+        ("return items.pooled @ self.planes", r"Mine: logits must be finite float32 \(20, 16\), got float64"),
+        ("return items.pooled", r"Mine: logits must be finite float32 \(20, 16\), got float32 \(20, 6\)"),
+        ("return None", r"Mine: logits must return float32 \(items, bits\), got None"),
+        ("raise ValueError('no')", "Mine: .*logits.*no"),
+    ],
+)
+def test_logits_that_are_none_are_told_in_one_sentence(
+    tmp_path: Path, features: InMemory, body: str, sentence: str
+) -> None:
+    with pytest.raises(HashbenchError, match=sentence) as error:
+        fit(giving_logits(tmp_path, body), features)
+    assert "\n" not in str(error.value)
+
+
 def test_heads_are_fitted_together_as_each_alone(features: InMemory) -> None:
     settings = {"temperature": 0.5, "hidden": 8, "learning_rate": 1e-3, "batch_size": 20, "epochs": 3}
     control = load_method("baselines/contrastive.py")

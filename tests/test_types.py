@@ -125,6 +125,31 @@ def test_what_are_no_bits_is_refused(bits):
         Codes.pack(bits)
 
 
+BITS, LOGITS = np.array([[True, False, True]]), np.array([[0.5, -2.0, 0.0]], dtype=np.float32)
+
+
+def test_codes_keep_the_logits_whose_signs_they_are():
+    codes = Codes.pack(BITS, logits=LOGITS)
+    assert np.array_equal(codes.logits, LOGITS)
+    assert not codes.logits.flags.writeable
+    assert Codes.pack(BITS).logits is None
+    Codes.pack(~BITS & (LOGITS == 0) | (LOGITS > 0), logits=LOGITS)  # either bit may go with 0
+
+
+@pytest.mark.parametrize(
+    ("logits", "sentence"),
+    [
+        (-LOGITS, "logits contradict the bits"),
+        (LOGITS.astype(np.float64), r"finite float32 \(1, 3\), got float64"),
+        (LOGITS[:, :2], r"got float32 \(1, 2\)"),
+        (np.array([[np.inf, -1, 0]], dtype=np.float32), "must be finite"),
+    ],
+)
+def test_logits_that_are_not_those_of_the_bits_are_refused(logits, sentence):
+    with pytest.raises(HashbenchError, match=sentence):
+        Codes.pack(BITS, logits=logits)
+
+
 def test_codes_check_their_shape():
     for packed, n_bits, rows in [
         (np.zeros((2, 2), dtype=np.uint8), 8, _rows(0, 1)),

@@ -20,7 +20,8 @@ from hashbench.config.hyperparameters import arguments_of, check_hyperparameters
 from hashbench.errors import HashbenchError
 from hashbench.learning.inputs import needs_of
 from hashbench.learning.session import Session
-from hashbench.methods.base import Method
+from hashbench.learning.texts import MARKS, why_left_out
+from hashbench.methods.base import GivesLogits, Method
 from hashbench.methods.faults import own_code
 from hashbench.types import Array, Codes, FitLog, ItemView, Split, TrainView
 
@@ -74,9 +75,7 @@ def fit_cells(
     """
     train = features.train
     for method in methods:
-        if lacking := sorted(needs_of(method, train.backbone is not None) - train.provides):
-            given = ", ".join(sorted(train.provides)) or "nothing"
-            raise HashbenchError(f"{method.title} needs {', '.join(lacking)}; these features provide {given}")
+        _require_what_it_needs(method, train)
     before, start = _checksums(train), time.perf_counter()
     logs = _fit(methods, train, bits, seeds, session)
     seconds = (time.perf_counter() - start) / len(methods)
@@ -87,6 +86,16 @@ def fit_cells(
         _applied(method, log, features, n_bits, seconds)
         for method, log, n_bits in zip(methods, logs, bits, strict=True)
     ]
+
+
+def _require_what_it_needs(method: Method, train: TrainView) -> None:
+    if not (lacking := sorted(needs_of(method, train.backbone is not None) - train.provides)):
+        return
+    kind: Any = getattr(method, "texts", None)
+    if kind in MARKS:
+        raise HashbenchError(why_left_out(method.title, kind, train.provides))
+    given = ", ".join(sorted(train.provides)) or "nothing"
+    raise HashbenchError(f"{method.title} needs {', '.join(lacking)}; these features provide {given}")
 
 
 def encode(method: Method, features: Features, rows: Array, n_bits: int) -> Codes:
@@ -145,6 +154,8 @@ def _applied(method: Method, log: FitLog, features: Features, n_bits: int, fit_s
     start = time.perf_counter()
     rows = {"query": features.split.query, "database": features.split.database}
     codes = {part: encode(method, features, chosen, n_bits) for part, chosen in rows.items()}
+    if isinstance(method, GivesLogits):
+        codes["query"] = _with_logits(method, codes["query"], features)
     seconds = time.perf_counter() - start
     remarks = (*log.remarks, *wasted_bits(codes["database"]))
     return Fitted(method, replace(log, remarks=remarks), codes, fit_seconds, seconds)
@@ -169,6 +180,19 @@ def _bits(method: Method, items: ItemView, n_bits: int) -> Array:
     if not isinstance(bits, np.ndarray) or bits.dtype != np.bool_ or bits.shape != wanted:
         raise HashbenchError(f"{method.title}: encode must return bool {wanted} here, got {_described(bits)}")
     return bits
+
+
+def _with_logits(method: Method, codes: Codes, features: Features) -> Codes:
+    """The same codes with the real values behind their bits."""
+    blocks = [codes.rows[start : start + ROWS_AT_ONCE] for start in range(0, len(codes), ROWS_AT_ONCE)]
+    with own_code(method.title, "logits", _files_of(type(method))):
+        found = [cast(GivesLogits, method).logits(features.items(block)) for block in blocks]
+    if not all(isinstance(logits, np.ndarray) for logits in found):
+        raise HashbenchError(f"{method.title}: logits must return float32 (items, bits), got {_described(found[0])}")
+    try:
+        return replace(codes, logits=np.concatenate(found))
+    except (HashbenchError, ValueError) as error:
+        raise HashbenchError(f"{method.title}: {error}") from None
 
 
 def _described(value: Any) -> str:

@@ -51,3 +51,8 @@ def features_made_from(
         "split": split.digest,
     }
     return rows_from, views_from
+
+
+def texts_made_from(weights: str, texts: str) -> dict[str, Any]:
+    """Everything that decides the text embeddings of a backbone; `weights`, `texts`: digests of its and their files."""
+    return {"weights": weights, "texts": texts}

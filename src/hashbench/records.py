@@ -10,13 +10,26 @@ from hashbench.cells import Frozen
 from hashbench.cells import Value as Value
 
 
+class AsymmetricSummary(Frozen):
+    """The numbers of `evaluate_asymmetric`, by the rules and at the ranks of the summary that holds them."""
+
+    map: float
+    map_optimistic: float
+    map_pessimistic: float
+    map_ci95: tuple[float, float]
+    ndcg: float
+    precision_at: list[float]
+    recall_at: list[float]
+
+
 class EvaluationSummary(Frozen):
     """Every number that follows from codes and labels; docs/evaluation.md defines them.
 
     `ranks`, `precision_at`, `recall_at`: expectations at these ranks; `radius_*`: one value for each Hamming radius
     0..b; `measures`: those of `evaluation.metrics.MEASURES`, by name; `*_histogram`: pairs at each distance;
     `bit_balance`, `bit_entropy`: one value a bit; `bit_correlation`: mean absolute correlation of two different bits;
-    `map_ci95`: interval over resampled queries.
+    `map_ci95`: interval over resampled queries. `asymmetric`: the numbers of another ranking, by real-valued queries,
+    where the method gives their logits.
     """
 
     k: int | None
@@ -41,6 +54,7 @@ class EvaluationSummary(Frozen):
     bit_correlation: float
     distinct_codes: int
     largest_bucket: int
+    asymmetric: AsymmetricSummary | None = None
 
 
 class EvaluatedCell(Frozen):
@@ -74,10 +88,12 @@ class EvaluatedCell(Frozen):
 class RunRecord(EvaluatedCell):
     """A cell that was fitted here: what was run on what, and what came out.
 
-    `fingerprint`: the digest of all that decides the codes.
+    `fingerprint`: the digest of all that decides the codes; `logits`: of the real values behind the queries' bits,
+    where the method gives them.
     """
 
     fingerprint: str
+    logits: str | None = None
     made_by: Literal["reproduced"] = "reproduced"
     fit: FitRecord
 

@@ -18,6 +18,7 @@ from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics, paired_bootstrap
 from hashbench.fitting import new_method
+from hashbench.learning.texts import MARKS
 from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method
 from hashbench.records import Cell
@@ -55,6 +56,7 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
         contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+        left_out=params.left_out,
         submissions=submissions_of(layout),
     )
 
@@ -138,8 +140,9 @@ def cards_of(params: ReportParams) -> dict[str, MethodCard]:
 def _card(name: str, texts: MethodTexts) -> MethodCard:
     method_class = load_method(texts.code)
     values = {key: entry.value for key, entry in texts.hyperparameters.items()}
+    mark = MARKS.get(getattr(method_class, "texts", "none"), "")
     return MethodCard(
-        title=method_class.title,
+        title=f"{method_class.title} ({mark})" if mark else method_class.title,
         paper=method_class.paper,
         deviations=deviations_of(new_method(name, method_class, values), texts.backbone_is_trained),
         hyperparameters=tuple(
@@ -147,6 +150,7 @@ def _card(name: str, texts: MethodTexts) -> MethodCard:
             for key, entry in texts.hyperparameters.items()
         ),
         under_study=texts.under_study,
+        external_text=mark,
     )
 
 

@@ -105,8 +105,9 @@ class ItemView:
 
     `rows` int64 (m,); `pooled` float32 (m, d); `token_mean` float32 (m, d_t), the mean of the patch tokens (the same
     array as `pooled` where the backbone pools by averaging); `images` uint8 (m, h, w, 3); `backbone`: given where the
-    run trains a copy of it for each method. What a run does not provide is None. There is no label field: methods are
-    blind to labels by type.
+    run trains a copy of it for each method; `clip_pooled` float32 (m, e): embeddings of the images by a vision-language
+    model, in the space where it embeds texts too. `embedded_by`: for each `clip_` field, the model and the digest of
+    its weights. What a run does not provide is None. There is no label field: methods are blind to labels by type.
     """
 
     rows: Array
@@ -114,14 +115,16 @@ class ItemView:
     token_mean: Array | None = None
     images: Array | None = None
     backbone: TrainableBackbone | None = None
-    _provides: ClassVar[tuple[str, ...]] = ("pooled", "token_mean", "images", "backbone")
+    clip_pooled: Array | None = None
+    embedded_by: Mapping[str, str] = field(default_factory=dict)
+    _provides: ClassVar[tuple[str, ...]] = ("pooled", "token_mean", "images", "backbone", "clip_pooled")
 
     def __post_init__(self) -> None:
         for name in ("rows", *self._provides):
             array = getattr(self, name)
             if isinstance(array, np.ndarray):
                 object.__setattr__(self, name, _freeze(array))
-        for name in ("pooled", "token_mean", "images"):
+        for name in ("pooled", "token_mean", "images", "clip_pooled"):
             array = getattr(self, name)
             if array is not None and len(array) != len(self.rows):
                 raise HashbenchError(f"{name} has {len(array)} rows where {len(self.rows)} were named")
@@ -140,16 +143,23 @@ class TrainView(ItemView):
     """An `ItemView` of the train rows, plus augmented views of them.
 
     `views` float32 (v, m, d): pooled features of v augmented views of every train image; `view_tokens` float16 or
-    float32 (v, m, p, d_t): their patch tokens.
+    float32 (v, m, p, d_t): their patch tokens. Of a vision-language model: `clip_views` float32 (v, m, e) embeds the
+    same views, `clip_concepts` (c, e) prompts that name one concept each, `clip_nouns` (w, e) generic nouns.
     """
 
     views: Array | None = None
     view_tokens: Array | None = None
-    _provides: ClassVar[tuple[str, ...]] = (*ItemView._provides, "views", "view_tokens")
+    clip_views: Array | None = None
+    clip_concepts: Array | None = None
+    clip_nouns: Array | None = None
+    _provides: ClassVar[tuple[str, ...]] = (
+        *ItemView._provides,
+        *("views", "view_tokens", "clip_views", "clip_concepts", "clip_nouns"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("views", "view_tokens"):
+        for name in ("views", "view_tokens", "clip_views"):
             array = getattr(self, name)
             if array is not None and array.shape[1] != len(self.rows):
                 raise HashbenchError(f"{name} has {array.shape[1]} rows where {len(self.rows)} were named")
@@ -159,12 +169,14 @@ class TrainView(ItemView):
 class Codes:
     """Binary codes, packed eight bits a byte, first bit highest; a last partial byte is filled with zeros.
 
-    `packed` uint8 (m, ceil(b / 8)), `n_bits` = b in [1, 1024], `rows` int64 (m,). Built by `Codes.pack`.
+    `packed` uint8 (m, ceil(b / 8)), `n_bits` = b in [1, 1024], `rows` int64 (m,). `logits` float32 (m, b), where a
+    method gives them: the real values of which the bits are the signs. Built by `Codes.pack`.
     """
 
     packed: Array
     n_bits: int
     rows: Array
+    logits: Array | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_bits <= 1024:
@@ -176,9 +188,20 @@ class Codes:
             )
         object.__setattr__(self, "packed", _freeze(self.packed))
         object.__setattr__(self, "rows", _freeze(self.rows))
+        if self.logits is not None:
+            self._check_logits(self.logits)
+            object.__setattr__(self, "logits", _freeze(self.logits))
+
+    def _check_logits(self, logits: Array) -> None:
+        wanted = (len(self.rows), self.n_bits)
+        if logits.dtype != np.float32 or logits.shape != wanted or not np.isfinite(logits).all():
+            raise HashbenchError(f"logits must be finite float32 {wanted}, got {logits.dtype} {logits.shape}")
+        # Either bit may go with 0: a method may compute in float64 what rounds to it.
+        if (np.where(self.unpack(), logits, -logits) < 0).any():
+            raise HashbenchError("logits contradict the bits: a bit is 1 where its logit is above 0, 0 where below")
 
     @classmethod
-    def pack(cls, bits: Array, rows: Array | None = None) -> Codes:
+    def pack(cls, bits: Array, rows: Array | None = None, logits: Array | None = None) -> Codes:
         """Pack bool bits (m, b); `rows` defaults to 0..m-1.
 
         >>> Codes.pack(np.array([[True, False, True]])).packed
@@ -187,7 +210,7 @@ class Codes:
         if bits.ndim != 2 or bits.dtype != np.bool_:
             raise HashbenchError(f"bits must be bool (items, bits), got {bits.dtype} {bits.shape}")
         rows = np.arange(len(bits), dtype=np.int64) if rows is None else rows
-        return cls(np.packbits(bits, axis=1), bits.shape[1], rows)
+        return cls(np.packbits(bits, axis=1), bits.shape[1], rows, logits)
 
     def unpack(self) -> Array:
         """The bits, bool (m, b)."""

@@ -128,6 +128,71 @@ def test_every_file_that_is_opened_is_listed(layout: Layout) -> None:
     }  # fmt: skip
 
 
+# Embeddings of a vision-language model.
+
+TEXTS = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+CLIP = {"clip_pooled", "clip_views", "clip_concepts", "clip_nouns"}
+
+
+@pytest.fixture
+def joint(layout: Layout) -> Layout:
+    """The same features, by a vision-language model with two banks of texts."""
+    folder, by = layout.features("digits", "vit"), {"weights": "f" * 64}
+    features.write_texts(folder, "concepts", TEXTS, by)
+    features.write_texts(folder, "nouns", TEXTS[::-1], by)
+    made_from = {name: {**MADE_FROM, **by} for name in ("pooled", "views")} | {"concepts": by, "nouns": by}
+    features.write_record(layout, "digits", "vit", made_from)
+    return layout
+
+
+def test_features_of_a_vision_language_model_are_its_embeddings(joint: Layout, split: Split) -> None:
+    found = features.open_features(joint, "digits", "vit", frozenset(CLIP))
+    train, items = found.train, found.items(split.query)
+    assert train.provides >= CLIP
+    assert np.array_equal(train.clip_pooled, POOLED[split.train])
+    assert train.clip_views.shape == (N_VIEWS, len(split.train), 4)
+    assert np.array_equal(train.clip_concepts, TEXTS)
+    assert np.array_equal(train.clip_nouns, TEXTS[::-1])
+    assert set(train.embedded_by) == CLIP
+    assert set(train.embedded_by.values()) == {"vit, weights ffffffffffff"}
+    assert np.array_equal(items.clip_pooled, POOLED[split.query])
+
+
+def test_only_the_embeddings_that_are_needed_are_given(joint: Layout, split: Split) -> None:
+    found = features.open_features(joint, "digits", "vit", frozenset({"pooled", "clip_pooled", "clip_concepts"}))
+    assert found.train.provides == {"pooled", "token_mean", "clip_pooled", "clip_concepts"}
+    plain = features.open_features(joint, "digits", "vit", frozenset({"pooled", "views"}))
+    assert not plain.train.provides & CLIP
+    assert plain.items(split.query).clip_pooled is None
+
+
+def test_features_of_another_backbone_never_stand_in(layout: Layout, split: Split) -> None:
+    """Nor do texts that lie there from a time when it had some."""
+    features.write_texts(layout.features("digits", "vit"), "concepts", TEXTS, {"weights": "f" * 64})
+    found = features.open_features(layout, "digits", "vit", frozenset({"pooled", *CLIP}))
+    assert not found.train.provides & CLIP
+    assert found.items(split.query).clip_pooled is None
+
+
+def test_each_embedding_says_which_weights_made_it(joint: Layout) -> None:
+    made_from = features.read_record(joint, "digits", "vit")["made_from"]
+    features.write_record(joint, "digits", "vit", {**made_from, "concepts": {"weights": "0" * 64}})
+    train = features.open_features(joint, "digits", "vit", frozenset(CLIP)).train
+    assert train.embedded_by["clip_concepts"] == "vit, weights 000000000000"
+    assert train.embedded_by["clip_pooled"] == "vit, weights ffffffffffff"
+
+
+def test_damaged_texts_are_refused(joint: Layout) -> None:
+    flip_a_byte(joint.features("digits", "vit") / "nouns.npy")
+    with pytest.raises(store.DamagedError, match=r"nouns\.npy is damaged"):
+        features.open_features(joint, "digits", "vit", frozenset(CLIP))
+
+
+def test_every_file_of_embeddings_that_is_opened_is_listed(joint: Layout) -> None:
+    names = {path.name for path in features.files_of_features(joint, "digits", "vit", frozenset(CLIP))}
+    assert {"pooled.npy", "views.npy", "concepts.npy", "nouns.npy", "nouns.npy.json"} <= names
+
+
 # Weights.
 
 

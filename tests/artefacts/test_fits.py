@@ -124,3 +124,34 @@ def test_codes_of_another_length_are_refused(layout: Layout, cell: Cell, split: 
     with pytest.raises(HashbenchError, match="must be uint8"):
         fits.read_codes(layout, longer, split)
     assert fits.codes_digest(*codes) != fits.codes_digest(codes[1], codes[0])
+
+
+def with_logits(codes: Pair) -> Pair:
+    query = codes[0]
+    signs = np.where(query.unpack(), 1, -1)
+    logits = (signs * np.random.default_rng(0).random(signs.shape)).astype(np.float32)
+    return Codes(query.packed, query.n_bits, query.rows, logits), codes[1]
+
+
+def test_logits_come_back_with_their_queries(
+    layout: Layout, cell: Cell, codes: Pair, fit_record: FitRecord, fingerprint: str, split: Split
+) -> None:
+    assert fits.read_fit(layout, cell).logits_digest is None
+    assert fits.read_codes(layout, cell, split)[0].logits is None
+    query, database = with_logits(codes)
+    fits.write_fit(layout, cell, STATE, {"query": query, "database": database}, fingerprint, fit_record)
+    found = fits.read_codes(layout, cell, split)
+    assert found[0].logits.dtype == np.float32
+    assert np.array_equal(found[0].logits, query.logits)
+    assert found[1].logits is None
+    stored = fits.read_fit(layout, cell)
+    assert stored.logits_digest == fits.logits_digest(query)
+    assert len(str(stored.logits_digest)) == 64
+    assert stored.codes_digest == fits.codes_digest(*codes), "which is of the bits alone"
+
+
+def test_logits_that_contradict_their_bits_are_damage(layout: Layout, cell: Cell, codes: Pair, split: Split) -> None:
+    query, database = with_logits(codes)
+    arrays = {**fits.arrays_of_codes(query, database), fits.LOGITS: -query.logits}
+    with pytest.raises(store.DamagedError, match="contradict the bits"):
+        fits.codes_of_arrays(layout.codes(cell), arrays, cell.bits, split)

@@ -186,6 +186,30 @@ def test_low_precision_trains_nearly_alike_alone_and_stacked(view: TrainView, si
         assert values == pytest.approx(exact[name], rel=0.05)
 
 
+def test_a_step_under_autocast_keeps_the_state_in_float32_and_its_losses_finite(view: TrainView) -> None:
+    def step(enabled: bool) -> tuple[dict[str, float], OverviewMemory, list[Tensor | None]]:
+        training = begun(OH(**OPTIONS, epochs=1), view)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            losses = training.loss_terms(*training.draw(torch.arange(25)))
+        sum(losses.values()).backward()
+        gradients = [weight.grad for weight in training.network.parameters()]
+        return {name: float(loss.detach()) for name, loss in losses.items()}, memory_of(training), gradients
+
+    exact, state, _ = step(False)
+    rough, rough_state, gradients = step(True)
+    assert rough != exact, "or nothing was computed in bfloat16"
+    for name, loss in rough.items():
+        assert math.isfinite(loss)
+        assert loss == pytest.approx(exact[name], rel=0.02)
+    for (name, buffer), other in zip(rough_state.named_buffers(), state.buffers(), strict=True):
+        assert buffer.dtype == torch.float32, name
+        assert bool(torch.isfinite(buffer).all()), name
+        # A bit whose logit rounds across 0 may flip.
+        assert float((buffer - other).abs().mean()) < 0.02, name
+    assert all(gradient is not None and gradient.dtype == torch.float32 for gradient in gradients)
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients if gradient is not None)
+
+
 def test_codes_need_neither_queues_nor_key_network(view: TrainView, features: Array) -> None:
     method = OH(**OPTIONS, epochs=1)
     method.fit(view, 6, seed=0, session=Session())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate
+from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate, evaluate_asymmetric
 from hashbench.evaluation.command import Asked, run
 from hashbench.evaluation.readers import Reading, Sources
 
@@ -90,6 +90,50 @@ def test_a_small_file_may_unpack_to_a_thousand_times_its_size(tmp_path):
     alike["db_labels"] += 1
     np.savez_compressed(tmp_path / "codes.npz", **alike)
     assert numbers(tmp_path / "codes.npz", 20)["map"] == 1
+
+
+def with_logits():
+    some = arrays()
+    size = np.random.default_rng(1).random((6, 16)).astype(np.float32)
+    return {**some, "query_logits": some["query_codes"] * size}
+
+
+def test_real_valued_queries_are_told_apart(tmp_path, file):
+    np.savez(tmp_path / "logits.npz", **with_logits())
+    named, some = {"query_logits": ":query_logits"}, with_logits()
+    found = numbers(tmp_path / "logits.npz", 20, empty="nan", **named)
+    expected = evaluate_asymmetric(some["query_logits"], *list(arrays().values())[1:], k=20, empty="nan")
+    assert found["asymmetric"]["map"] == expected.map != found["map"]
+    assert found["asymmetric"]["precision_at"] == expected.precision_at.tolist()
+    plain = numbers(file, 20, empty="nan")
+    assert {**plain, "asymmetric": found["asymmetric"]} == found, "all else is what it is without"
+    text = printed(tmp_path / "logits.npz", 20, **named)
+    assert "asymmetric mAP@20" in text
+    assert "not to be compared with mAP by Hamming distance" in text
+    assert "asymmetric" not in printed(file, 20)
+
+
+def test_real_valued_queries_have_a_number_for_each_cut_off(tmp_path):
+    np.savez(tmp_path / "logits.npz", **with_logits())
+    text = printed(tmp_path / "logits.npz", 5, None, form="csv", query_logits=":query_logits")
+    for line, k in zip(csv.DictReader(text.splitlines()), (5, None), strict=True):
+        expected = evaluate_asymmetric(with_logits()["query_logits"], *list(arrays().values())[1:], k=k)
+        assert float(line["asymmetric_map"]) == expected.map
+
+
+@pytest.mark.parametrize(
+    ("logits", "options", "message"),
+    [
+        (-with_logits()["query_logits"], {}, "--query-logits logits.npz:query_logits: logits contradict the bits"),
+        (with_logits()["query_logits"][:5], {}, r"must be finite float32 \(6, 16\), got float32 \(5, 16\)"),
+        (with_logits()["query_logits"] > 0, {}, "must hold real values"),
+        (with_logits()["query_logits"], {"order": "database"}, "leave out --query-rows and --order"),
+    ],
+)
+def test_real_valued_queries_that_do_not_fit_are_refused(tmp_path, logits, options, message):
+    np.savez(tmp_path / "logits.npz", **{**arrays(), "query_logits": logits})
+    with pytest.raises(HashbenchError, match=message):
+        printed(tmp_path / "logits.npz", 20, query_logits=":query_logits", **options)
 
 
 def test_golden_file(shared):

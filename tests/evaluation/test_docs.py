@@ -18,7 +18,7 @@ def test_examples_of_the_page(monkeypatch):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("name", ["protocol", "statistics"])
+@pytest.mark.parametrize("name", ["asymmetric", "protocol", "statistics"])
 def test_docstrings(name):
     result = doctest.testmod(importlib.import_module(f"hashbench.evaluation.{name}"))
     assert result.attempted >= 1

@@ -117,6 +117,27 @@ def test_a_stride_that_a_network_has_not_is_refused(vit_block, model, stride, st
     assert str(error.value) == f"{model} has no feature maps of token_stride {stride} (it has {strides})"
 
 
+def test_a_projected_feature_is_what_the_last_layer_gives(vit_block, save_network, images):
+    spec = _spec(vit_block, pool="projected")
+    backbone = load_backbone(spec, save_network(spec)[0])
+    pictures = backbone.prepare(images)
+    pooled, tokens = backbone(pictures)
+    torch.testing.assert_close(pooled, backbone.network.head(backbone.network.forward_features(pictures)[:, 0]))
+    assert (pooled.shape, tokens.shape) == ((40, 1000), (40, 16, 32))
+    with pytest.raises(HashbenchError, match="does not hold the weights"):
+        load_backbone(spec, save_network(_spec(vit_block), "bare.safetensors")[0])
+
+
+def test_the_image_side_of_clip_is_projected_into_the_space_of_its_texts(vit_block, images):
+    arguments = {"img_size": 32, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    clip = {"model": "vit_base_patch16_clip_224.openai", "arguments": arguments, "size": 32, "pool": "projected"}
+    spec = _spec(vit_block, **clip, texts={"nouns": "n.safetensors"})
+    backbone = Backbone(new_network(spec), spec)
+    pictures = backbone.prepare(images[:3])
+    assert backbone(pictures).pooled.shape == (3, 512)
+    torch.testing.assert_close(backbone(pictures).pooled, backbone.network(pictures))
+
+
 def test_a_backbone_is_frozen_and_stays_in_eval_mode_when_loaded(small_vit):
     assert not small_vit.training
     assert not any(parameter.requires_grad for parameter in small_vit.parameters())
@@ -288,11 +309,13 @@ def test_a_backbone_that_cannot_be_built_is_named(vit_block, changes, sentence):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"pool": "max"}, r"backbones\.small\.pool: input should be 'avg', 'cls' or 'pre_logits'"),
+        ({"pool": "max"}, r"backbones\.small\.pool: input should be 'avg', 'cls', 'pre_logits' or 'projected'"),
         ({"weights": {"file": "net.pth"}}, "read from .safetensors files alone"),
         ({"weights": {"file": "n.safetensors", "revision": "b" * 40}}, "revision is that of a hub repository"),
         ({"weights": {"file": "n.safetensors", "hub": "https://x"}}, "hub: string should match"),
         ({"weights": {"file": "n.safetensors", "hub": "timm/x", "revision": "main"}}, "revision: string should match"),
+        ({"texts": {}}, "texts must name a file of concepts, of nouns, or of both"),
+        ({"texts": {"nouns": "n.npy"}}, "text embeddings are read from .safetensors files alone, got n.npy"),
         ({"arguments": {"checkpoint_path": "evil.pth"}}, "must not hold 'checkpoint_path'"),
         ({"std": [0.5, 0, 0.5]}, r"std\.1: input should be greater than 0"),
     ],

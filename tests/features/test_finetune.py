@@ -20,7 +20,7 @@ from hashbench.types import TrainableBackbone
 
 @pytest.fixture
 def tuning(vit_block, save_network, recipe):
-    """`tuning(spec_of={...}, rates={...}, last_layers=1, ...)`: a run's backbone, the small ViT unless it says other."""
+    """`tuning(spec_of={...}, rates={...}, last_layers=1, ...)`: a run's backbone, by default the small ViT."""
 
     def make(spec_of=None, rates=None, checkpoint_layers=False, **training):
         spec = BackboneSpec.read("backbones.small", {**vit_block, **(spec_of or {})})

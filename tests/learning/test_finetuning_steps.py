@@ -58,8 +58,8 @@ def test_a_fit_that_is_taken_up_from_its_file_gives_the_same_bits(
 ):
     train, steps = run_called(run).train, itertools.count(1)
     checkpoint = CheckpointFiles(tmp_path / "fit.safetensors", "the same")
+    session = Session(checkpoint=checkpoint, stopping=lambda: next(steps) == n_steps)
     with pytest.raises(Stopped):
-        session = Session(checkpoint=checkpoint, stopping=lambda: next(steps) == n_steps)
         new_method(name).fit(train, N_BITS, 3, session)
     method, again = new_method(name), CheckpointFiles(tmp_path / "fit.safetensors", "the same")
     log = method.fit(train, N_BITS, 3, Session(checkpoint=again))

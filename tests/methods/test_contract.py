@@ -18,6 +18,7 @@ import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,10 +111,21 @@ def features(n: int, seed: int) -> dict[str, Array]:
         "images": rng.integers(256, size=(n, 8, 8, 3), dtype=np.uint8),
         "views": np.maximum(draw(0.3, N_VIEWS, n, N_FEATURES, of=pooled[None]), 0),
         "view_tokens": tokens.astype(np.float16),
+        **joint_embeddings(token_base, centres),
     }
 
 
-_ITEM_FIELDS = ("pooled", "token_mean", "images")
+def joint_embeddings(rows: Array, rng: np.random.Generator) -> dict[str, Any]:
+    """What a vision-language model says of images, here noisy `rows`, and of the names of some of them."""
+    n, width = rows.shape
+    shapes = {"clip_pooled": (n, width), "clip_views": (N_VIEWS, n, width)}
+    images = {name: (rows + rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
+    texts = rng.normal(size=(12, width)).astype(np.float32)
+    embeddings = {**images, "clip_concepts": texts, "clip_nouns": texts[::-1]}
+    return {**embeddings, "embedded_by": dict.fromkeys(embeddings, "a made-up model")}
+
+
+_ITEM_FIELDS = ("pooled", "token_mean", "images", "clip_pooled")
 
 
 def train_view(n: int = N_TRAIN, seed: int = 0, **changes: Array | None) -> TrainView:
@@ -271,7 +283,7 @@ def test_a_second_fit_leaves_nothing_of_the_first(code):
 
 def test_only_what_it_needs_is_read_and_row_numbers_mean_nothing(code):
     needs, method = load_method(code).needs, new_method(code)
-    given = {field: value for field, value in features(N_TRAIN, 0).items() if field in needs}
+    given = {field: value for field, value in features(N_TRAIN, 0).items() if field in needs | {"embedded_by"}}
     method.fit(TrainView(np.arange(N_TRAIN)[::-1] + 1000, **given), 16, 11, Session())
     items = item_view(**{field: None for field in _ITEM_FIELDS if field not in needs})
     assert np.array_equal(method.encode(items), fitted(code)[0].encode(item_view()))
@@ -320,7 +332,7 @@ def test_one_row_more_than_a_batch(code):
 
 def test_a_constant_feature_does_no_harm(code):
     constant = features(N_TRAIN, 0)
-    for field in ("pooled", "token_mean", "views", "view_tokens"):
+    for field in ("pooled", "token_mean", "views", "view_tokens", "clip_pooled", "clip_views"):
         constant[field][..., 3] = 2
     method = new_method(code)
     log = method.fit(TrainView(np.arange(N_TRAIN), **constant), 16, 0, Session())
@@ -330,9 +342,9 @@ def test_a_constant_feature_does_no_harm(code):
 
 def test_equal_rows_are_hashed_alike_or_refused(code):
     equal = features(40, 0)
-    for field in ("pooled", "token_mean"):
+    for field in ("pooled", "token_mean", "clip_pooled"):
         equal[field][:] = equal[field][0]
-    for field in ("views", "view_tokens"):
+    for field in ("views", "view_tokens", "clip_views"):
         equal[field][:] = equal[field][0, 0]
     method = new_method(code)
     try:

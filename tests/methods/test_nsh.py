@@ -206,7 +206,7 @@ class FrozenLatents(NSH):
 
     def training(self, *given: Any) -> Iterator[Training]:
         (training,) = super().training(*given)
-        head, latent_head = training.network.children()
+        _head, latent_head = training.network.children()
         latent_head.requires_grad_(False)
         yield training
 

@@ -226,6 +226,7 @@ def refitted(patch: pytest.MonkeyPatch, change: Callable[[Array], Array], proces
         "processor": processor or record.fit.processor,
         "codes": fits.codes_digest(query, again),
         "map": evaluate_codes(query, again, split, EvaluationRules(100, "relevant_in_top_k", "zero", [1])).map,
+        "asymmetric_map": None,
         "curves": record.fit.curves,
         "remarks": record.fit.remarks,
     }

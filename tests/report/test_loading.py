@@ -47,6 +47,7 @@ def test_queries_are_a_row_each_with_the_keys_of_their_run(folder):
     queries = results.load_queries("results/quick")
     assert queries.columns.tolist() == [
         "dataset", "backbone", "method", "bits", "seed", "query", "ap", "ap_optimistic", "ap_pessimistic",
+        "ap_asymmetric",
     ]  # fmt: skip
     assert len(queries) == 5 * len(folder)
     cells = dict(iter(queries.groupby(["dataset", "backbone", "method", "bits", "seed"])))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,19 @@ def test_the_committed_numbers_are_well_formed_and_have_a_public_source():
     assert len({(r.method, r.dataset, r.k, r.bits, r.value, r.source, r.note) for r in rows}) == len(rows)
     by_key = {(row.method, row.dataset, row.bits, row.source): row.value for row in rows}
     assert by_key["itq", "nuswide21", 64, "https://github.com/TreezzZ/ITQ_PyTorch (README)"] == 0.7389
+
+
+def test_what_newer_sources_print_is_there_with_the_file_it_was_seen_in(shared):
+    """Also where two sources contradict each other on one cell."""
+    page = (shared / "METHODS-NEWER.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```csv\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    rows = read_published((Path(__file__).parents[2] / "results/published.csv").read_text(encoding="utf-8"))
+    there = {replace(row, note="") for row in rows}
+    wanted = read_published(block)
+    assert len(wanted) > 20
+    assert {replace(row, note="") for row in wanted} <= there
+    of_cibhash = {row.value for row in rows if (row.method, row.dataset, row.bits) == ("cibhash", "cifar10", 64)}
+    assert of_cibhash >= {0.612, 0.641, 0.6459, 0.6454, 0.6167, 0.6144}
+    mecoq = [row for row in rows if row.method == "mecoq"]
+    assert len(mecoq) == 72
+    assert all("not Hamming" in row.note and "README at 7c96e92" in row.source for row in mecoq)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ from hashbench.data.base import Dataset
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
 from hashbench.types import Array, ItemView, Split, TrainableBackbone, TrainView
+
+# What a vision-language model says of images and texts: the fields of `TrainView`, and the arrays that hold them. Its
+# embeddings of images are its features.
+EMBEDDINGS = {"clip_pooled": "pooled", "clip_views": "views", "clip_concepts": "concepts", "clip_nouns": "nouns"}
+TEXTS = frozenset({"concepts", "nouns"})
 
 DTYPES = {"pooled": np.float32, "token_mean": np.float32, "views": np.float32, "view_tokens": np.float16}
 
@@ -54,6 +59,8 @@ class Features:
             token_mean=pooled if same else np.asarray(self.token_mean[rows]),
             images=None if self.images is None else _of_one_size(self.images, rows),
             backbone=self.backbone,
+            clip_pooled=None if self.train.clip_pooled is None else pooled,
+            embedded_by=self.train.embedded_by,
         )
 
 
@@ -71,18 +78,35 @@ def open_features(
     images = read_dataset(layout, dataset) if "images" in needs else None
 
     def by_view(name: str) -> Array | None:
-        return _of_views(folder / f"{name}.npy", split) if name in needs else None
+        return _of_views(folder / f"{name}.npy", split) if needs & {name, f"clip_{name}"} else None
 
+    of_train = np.asarray(pooled[split.train])
     train = TrainView(
         split.train,
-        pooled=np.asarray(pooled[split.train]),
+        pooled=of_train,
         token_mean=np.asarray(token_mean[split.train]),
         images=None if images is None else _of_one_size(images, split.train),
         views=by_view("views"),
         view_tokens=by_view("view_tokens"),
         backbone=trainable,
     )
+    if needs & EMBEDDINGS.keys():
+        train = _with_embeddings(train, needs, layout, dataset, backbone)
     return Features(split, train, pooled, token_mean, images, trainable)
+
+
+def _with_embeddings(train: TrainView, needs: frozenset[str], layout: Layout, dataset: str, backbone: str) -> TrainView:
+    """`train` with those embeddings that a method needs; without any where the backbone is no vision-language model."""
+    folder, made_from = layout.features(dataset, backbone), read_record(layout, dataset, backbone).made_from
+    texts = {f"clip_{name}": name for name in TEXTS if name in made_from}
+    if not texts:
+        return train
+    found: dict[str, Any] = {"clip_pooled": train.pooled, "clip_views": train.views}
+    found |= {field: np.asarray(store.open_array(folder / f"{name}.npy")) for field, name in texts.items()}
+    chosen = {field: array for field, array in found.items() if field in needs}
+    # The weights by which each array says that it was made, so that two models are told apart even of equal width.
+    models = {field: f"{backbone}, weights {made_from[EMBEDDINGS[field]]['weights'][:12]}" for field in chosen}
+    return replace(train, **chosen, embedded_by=models)
 
 
 def _of_all_rows(path: Path, split: Split) -> Array:
@@ -104,6 +128,7 @@ def _of_views(path: Path, split: Split) -> Array:
 def files_of_features(layout: Layout, dataset: str, backbone: str, needs: frozenset[str]) -> list[Path]:
     """Every file that `open_features` opens."""
     arrays = {"pooled", "token_mean"} | (needs & {"views", "view_tokens"})
+    arrays |= {array for field, array in EMBEDDINGS.items() if field in needs}
     artefacts = [
         *(layout.features(dataset, backbone) / f"{name}.npy" for name in sorted(arrays)),
         *(dataset_files(layout, dataset) if "images" in needs else []),
@@ -154,6 +179,11 @@ def write_blocks(
             builder.add(block[name])
     for builder in builders.values():
         builder.finish()
+
+
+def write_texts(folder: Path, name: str, embeddings: Array, made_from: Mapping[str, Any]) -> None:
+    """Keep the text embeddings `name`, one of `TEXTS`, float32 (m, e)."""
+    store.write_array(folder / f"{name}.npy", embeddings, {"made_from": dict(made_from)})
 
 
 def missing_arrays(folder: Path, names: tuple[str, ...], made_from: Mapping[str, Any]) -> list[str]:

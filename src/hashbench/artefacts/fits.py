@@ -6,17 +6,26 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from hashbench.artefacts import store
 from hashbench.artefacts.layout import Layout
 from hashbench.cells import Cell, FitRecord, Frozen
+from hashbench.errors import HashbenchError
 from hashbench.types import Array, Codes, Split
+
+LOGITS = "query_logits"
 
 
 class StoredFit(Frozen):
-    """A cell as its fit left it; `fingerprint` is the digest of all that decided the codes, `codes_digest` of these."""
+    """A cell as its fit left it; `fingerprint` is the digest of all that decided the codes, `codes_digest` of these.
+
+    `logits_digest`: of the real values behind the queries' bits, where the method gives them.
+    """
 
     fingerprint: str
     codes_digest: str
+    logits_digest: str | None
     record: FitRecord
 
 
@@ -33,12 +42,17 @@ def write_fit(
     fingerprint: str,
     record: FitRecord,
 ) -> None:
-    """Keep a fitted cell: its state, and its query and database codes."""
-    digest = codes_digest(codes["query"], codes["database"])
-    stored = StoredFit(fingerprint=fingerprint, codes_digest=digest, record=record)
-    packed = {part: value.packed for part, value in codes.items()}
+    """Keep a fitted cell: its state, and its query and database codes with the logits behind them, if any."""
+    stored = StoredFit(
+        fingerprint=fingerprint,
+        codes_digest=codes_digest(codes["query"], codes["database"]),
+        logits_digest=logits_digest(codes["query"]),
+        record=record,
+    )
     store.write_tensors(layout.model(cell), state, {"fingerprint": fingerprint})
-    store.write_tensors(layout.codes(cell), packed, stored.model_dump(mode="json"))
+    store.write_tensors(
+        layout.codes(cell), arrays_of_codes(codes["query"], codes["database"]), stored.model_dump(mode="json")
+    )
 
 
 def read_fit(layout: Layout, cell: Cell) -> StoredFit:
@@ -48,8 +62,26 @@ def read_fit(layout: Layout, cell: Cell) -> StoredFit:
 
 def read_codes(layout: Layout, cell: Cell, split: Split) -> tuple[Codes, Codes]:
     """The query and database codes of a cell. Raises HashbenchError where their file is damaged."""
-    arrays = store.read_tensors(layout.codes(cell), ("query", "database"))
-    return Codes(arrays["query"], cell.bits, split.query), Codes(arrays["database"], cell.bits, split.database)
+    path = layout.codes(cell)
+    return codes_of_arrays(path, store.read_tensors(path), cell.bits, split)
+
+
+def arrays_of_codes(query: Codes, database: Codes) -> dict[str, Array]:
+    """The arrays in which a pair of codes is kept, by name."""
+    arrays = {"query": query.packed, "database": database.packed}
+    return arrays if query.logits is None else {**arrays, LOGITS: query.logits}
+
+
+def codes_of_arrays(path: Path, arrays: Mapping[str, Array], n_bits: int, split: Split) -> tuple[Codes, Codes]:
+    """The pair of codes that was kept in these arrays of the file `path`. Raises DamagedError where they are none."""
+    for part in ("query", "database"):
+        if part not in arrays:
+            raise store.DamagedError(path, f"it has no '{part}'")
+    try:
+        query = Codes(arrays["query"], n_bits, split.query, arrays.get(LOGITS))
+        return query, Codes(arrays["database"], n_bits, split.database)
+    except HashbenchError as error:
+        raise store.DamagedError(path, str(error)) from None
 
 
 def files_of_fit(layout: Layout, cell: Cell) -> list[Path]:
@@ -65,3 +97,10 @@ def codes_digest(query: Codes, database: Codes) -> str:
         sha.update(str(codes.packed.shape).encode())
         sha.update(codes.packed.tobytes())
     return sha.hexdigest()
+
+
+def logits_digest(query: Codes) -> str | None:
+    """The sha256, in hex, of the real values behind the queries' bits; None where there are none."""
+    if query.logits is None:
+        return None
+    return hashlib.sha256(str(query.logits.shape).encode() + np.ascontiguousarray(query.logits).tobytes()).hexdigest()

@@ -76,13 +76,17 @@ class Layout:
         """The folder of a data set's features."""
         return self.artefacts / "features" / f"{dataset}-{backbone}"
 
+    def fits(self, method: str) -> Path:
+        """The folder of the fitted cells of a method."""
+        return self.artefacts / "fits" / self.group / method
+
     def model(self, cell: Cell) -> Path:
         """A fitted method."""
-        return self.artefacts / "fits" / self.group / cell.method / f"{cell.name}.model.safetensors"
+        return self.fits(cell.method) / f"{cell.name}.model.safetensors"
 
     def codes(self, cell: Cell) -> Path:
         """A cell's packed query and database codes, with its `FitRecord` beside them."""
-        return self.artefacts / "fits" / self.group / cell.method / f"{cell.name}.codes.safetensors"
+        return self.fits(cell.method) / f"{cell.name}.codes.safetensors"
 
     def checkpoint(self, cell: Cell) -> Path:
         """The state of an unfinished fit."""

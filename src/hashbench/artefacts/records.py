@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from hashbench.artefacts import store
+from hashbench.artefacts import fits, store
 from hashbench.artefacts.layout import Layout
 from hashbench.cells import Frozen
 from hashbench.config.messages import first_error
@@ -21,6 +21,7 @@ from hashbench.types import Array, Codes, Split
 
 Record = TypeVar("Record", bound=EvaluatedCell)
 AP = ("ap", "ap_optimistic", "ap_pessimistic")
+ASYMMETRIC_AP = "ap_asymmetric"  # beside these where the method gives logits
 
 
 class StoredEvaluation(Frozen):
@@ -40,7 +41,7 @@ def is_evaluated(layout: Layout, cell: Cell, fingerprint: str) -> bool:
 
 
 def write_evaluation(layout: Layout, cell: Cell, ap: Mapping[str, Array], evaluation: StoredEvaluation) -> None:
-    """Keep an evaluated cell; `ap` are its per-query arrays, named as in `AP`."""
+    """Keep an evaluated cell; `ap` are its per-query arrays, named as in `AP` and `ASYMMETRIC_AP`."""
     store.write_tensors(layout.evaluation(cell), ap, evaluation.model_dump(mode="json"))
 
 
@@ -118,11 +119,11 @@ def read_queries(path: Path) -> dict[Cell, dict[str, Array]]:
 
 
 def write_kept_codes(path: Path, codes: Mapping[Cell, tuple[Codes, Codes]]) -> None:
-    """Write the packed query and database codes of all cells of a method as one file."""
+    """Write the packed query and database codes of all cells of a method, with the queries' logits, as one file."""
     arrays = {
-        f"{_key(cell)}/{part}": value.packed
+        f"{_key(cell)}/{part}": array
         for cell, pair in codes.items()
-        for part, value in zip(("query", "database"), pair, strict=True)
+        for part, array in fits.arrays_of_codes(*pair).items()
     }
     store.write_plain_tensors(path, arrays, {})
 
@@ -135,11 +136,9 @@ def read_kept_codes(path: Path, splits: Mapping[str, Split]) -> dict[Cell, tuple
         arrays.setdefault(cell, {})[part] = array
     found = {}
     for cell, parts in arrays.items():
-        if set(parts) != {"query", "database"} or cell.dataset not in splits:
+        if set(parts) - {fits.LOGITS} != {"query", "database"} or cell.dataset not in splits:
             raise store.DamagedError(path, f"{cell.name} is not a pair of query and database codes of this profile")
-        split = splits[cell.dataset]
-        query, database = (Codes(parts[part], cell.bits, getattr(split, part)) for part in ("query", "database"))
-        found[cell] = (query, database)
+        found[cell] = fits.codes_of_arrays(path, parts, cell.bits, splits[cell.dataset])
     return found
 
 
@@ -150,7 +149,7 @@ def read_ap(layout: Layout, cells: Sequence[Cell]) -> dict[Cell, dict[str, Array
 
 def _only_ap(path: Path) -> dict[str, Array]:
     arrays = store.read_tensors(path, AP)
-    return {name: arrays[name].astype(np.float64) for name in AP}
+    return {name: arrays[name].astype(np.float64) for name in (*AP, ASYMMETRIC_AP) if name in arrays}
 
 
 def _key(cell: Cell) -> str:

@@ -15,13 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print what a run would fetch. Raises HashbenchError that names all that the profile lacks.
+    """Print what a run would fetch, and which methods it leaves out.
+
+    Raises HashbenchError that names all that the profile lacks.
 
     What a killed run left half written is cleared first; DVC is shown the profile's pipeline, and the files that were
     put in place by hand since the last run.
     """
     from hashbench.artefacts.layout import Layout
-    from hashbench.config.params import load_params
+    from hashbench.config.left_out import left_out_of
+    from hashbench.config.params import Group, load_params
     from hashbench.errors import HashbenchError
     from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of, search_of
     from hashbench.execution.recovery import remove_half_written
@@ -36,12 +39,17 @@ def run(arguments: argparse.Namespace) -> None:
         open_pipeline(search_of(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
     missing = list(missing_of(params, arguments.profile))
+    groups: tuple[Group, ...] = ("methods", "ablations") if arguments.ablations else ("methods",)
+    names = [name for group in groups for name in params.names(arguments.profile, group)]
+    left_out = [why for on in left_out_of(params, arguments.profile, names).values() for why in on.values()]
     if layout.sources.is_dir():
         link_sources(params, arguments.profile, layout)
     for each in missing:
         if each.is_fetched:
             print(f"to be fetched: {each.text}")
     lacking = [each.text for each in missing if not each.is_fetched]
+    for why in dict.fromkeys(left_out):
+        print(f"left out: {why}")
     if lacking:
         raise HashbenchError("\n  ".join([f"profile {arguments.profile} cannot start:", *lacking]))
     print(f"profile {arguments.profile}: nothing is missing" + (", the rest is fetched" if missing else ""))

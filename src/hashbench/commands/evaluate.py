@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         option = where.add_argument(f"--{name}", metavar="FILE[:KEY]", help=what)
         option.complete = FILE_COMPLETION  # type: ignore[attr-defined]
     where.add_argument("--query-rows", metavar="FILE[:KEY]", help="the database row of each query: it is left out")
+    where.add_argument("--query-logits", metavar="FILE[:KEY]", help="real values of the queries: ranked by, apart")
     _add_reading(parser.add_argument_group("how to read what could be read in several ways"))
     _add_measures(parser.add_argument_group("what to measure"))
     parser.add_argument("--format", choices=["table", "json", "csv"], default="table", help="default: table")
@@ -96,6 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
         order=arguments.order,
         radii=arguments.radius,
         query_rows=arguments.query_rows,
+        query_logits=arguments.query_logits,
         form=arguments.format,
     )
     print(command.run(Sources(arguments.file, named), how, asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from hashbench.commands.printing import print_table
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from hashbench.config.params import Params
 
+_GROUPS: tuple[Literal["methods"], Literal["ablations"]] = ("methods", "ablations")
 HELP = "methods, data sets and profiles, with their state"
 
 
@@ -37,6 +39,8 @@ def list_all(*, hyperparameters: bool) -> None:
     evaluated = {profile: _evaluated(params, profile) for profile in params.profiles}
     for table in (_profiles(params, evaluated), _datasets(params), _methods(params, evaluated)):
         print_table(table)
+    for line in _left_out(params):
+        print(line)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -60,7 +64,7 @@ def _profiles(params: Params, evaluated: dict[str, Counter[str]]) -> Table:
             ", ".join(map(str, profile.bits)),
             str(len(profile.seeds)),
             profile.device,
-            f"{done} of {len(params.methods) * _cells_of_a_method(params, name)}",
+            f"{done} of {sum(_cells(params, name)[method] for method in params.methods)}",
         )
     return table
 
@@ -78,15 +82,27 @@ def _datasets(params: Params) -> Table:
 
 def _methods(params: Params, evaluated: dict[str, Counter[str]]) -> Table:
     table = _table("Methods", "name", "code", "hyperparameters", "cells evaluated")
+    cells = {profile: _cells(params, profile) for profile in evaluated}
     for name, block in {**params.methods, **params.ablations}.items():
         values = ", ".join(f"{key} {entry.value}" for key, entry in block.hyperparameters.items())
         state = ", ".join(
-            f"{profile} {done[name]} of {_cells_of_a_method(params, profile)}"
-            for profile, done in evaluated.items()
-            if done[name]
+            f"{profile} {done[name]} of {cells[profile][name]}" for profile, done in evaluated.items() if done[name]
         )
         table.add_row(name, block.code, values, state or "–")
     return table
+
+
+def _left_out(params: Params) -> Iterator[str]:
+    """A line for each reason why methods are left out, with the profiles and backbones where."""
+    from hashbench.config.left_out import left_out_of
+
+    places: dict[str, list[str]] = {}
+    for profile in params.profiles:
+        names = [name for group in _GROUPS for name in params.names(profile, group)]
+        for on in left_out_of(params, profile, names).values():
+            for backbone, why in on.items():
+                places.setdefault(why, []).append(f"{profile} on {backbone}")
+    yield from (f"Left out of {', '.join(where)}: {why}" for why, where in places.items())
 
 
 def _evaluated(params: Params, profile: str) -> Counter[str]:
@@ -95,9 +111,8 @@ def _evaluated(params: Params, profile: str) -> Counter[str]:
     from hashbench.artefacts.records import read_records
     from hashbench.config.selection import evaluate_params
 
-    groups: tuple[Literal["methods"], Literal["ablations"]] = ("methods", "ablations")
     done: Counter[str] = Counter()
-    for group in groups:
+    for group in _GROUPS:
         layout = Layout(profile, group)
         recorded = {record.cell for record in read_records(layout.records)} if layout.records.is_file() else set()
         for cell in evaluate_params(params, profile, group).cells():
@@ -105,9 +120,11 @@ def _evaluated(params: Params, profile: str) -> Counter[str]:
     return done
 
 
-def _cells_of_a_method(params: Params, name: str) -> int:
-    profile = params.profiles[name]
-    return len(profile.datasets) * len(profile.backbones) * len(profile.bits) * len(profile.seeds)
+def _cells(params: Params, profile: str) -> Counter[str]:
+    """How many cells each method and ablation has in a profile."""
+    from hashbench.config.selection import evaluate_params
+
+    return Counter(cell.method for group in _GROUPS for cell in evaluate_params(params, profile, group).cells())
 
 
 def _hyperparameters(params: Params) -> Table:

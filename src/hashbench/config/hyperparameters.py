@@ -71,6 +71,18 @@ def constructor_arguments(code: str) -> dict[str, Argument] | None:
     return {} if found is None else _arguments(found)
 
 
+def class_constant(code: str, name: str) -> Any:
+    """The constant that the class of the method which `code` names gives to `name`, from its source; None if none."""
+    path = file_of(code)
+    for node in _classes(path).values() if path is not None else ():
+        for statement in node.body if "title" in _assigned(node) else ():
+            if isinstance(statement, ast.AnnAssign | ast.Assign) and isinstance(statement.value, ast.Constant):
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                    return statement.value.value
+    return None
+
+
 def function_arguments(path: Path, name: str) -> dict[str, Argument]:
     """The arguments of the function `name` of a file, from its source."""
     found = [node for node in _parsed(path).body if isinstance(node, ast.FunctionDef) and node.name == name]

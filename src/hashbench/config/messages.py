@@ -83,10 +83,17 @@ def _first(details: Sequence[Any]) -> Any:
         before = details[0]["loc"][:place]
         others = [detail for detail in details if detail["loc"][:place] == before and len(detail["loc"]) > place]
         labels = list(dict.fromkeys(detail["loc"][place] for detail in others))
+        if _is_word(label) and len(labels) > 1:  # a word or a block: what is wrong within a block says more
+            return next((detail for detail in others if len(detail["loc"]) > place + 1), details[0])
         if "function-" in str(label) and len(labels) > 1:
             least = min(labels, key=lambda label: sum(detail["loc"][place] == label for detail in others))
             return next(detail for detail in others if detail["loc"][place] == least)
     return details[0]
+
+
+def _is_word(label: str | int) -> bool:
+    """Whether pydantic calls a member of a union so because it is a fixed word."""
+    return str(label).startswith("literal[")
 
 
 class _Schemas:
@@ -128,7 +135,7 @@ class _Schemas:
         """The member of a union that pydantic calls `label`; the union itself for a plain type; None for a key."""
         members = [self._followed(member) for member in union["anyOf"]]
         titled = next((member for member in members if "title" in member and member["title"] in str(label)), None)
-        return titled or (union if label in ("bool", "int", "float", "str") else None)
+        return titled or (union if label in ("bool", "int", "float", "str") or _is_word(label) else None)
 
     def choices(self, schema: Schema) -> Iterable[str]:
         """The texts that are allowed, where they are few and named."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
+from hashbench.config.left_out import left_out_of
 from hashbench.config.lengths import cut
 from hashbench.config.params import ClaimParams, EvaluationParams, Group, Hyperparameter, Params
 from hashbench.config.searching import Budget, Space, lengths_of
@@ -61,7 +62,8 @@ class FeatureParams(BackboneParams):
 class FitParams(BackboneParams):
     """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in.
 
-    `most_steps`: to how many steps the hyperparameters `lengths`, in epochs, are cut, where that is not None.
+    `left_out`: on which backbones of the profile it is not fitted, and why. `most_steps`: to how many steps the
+    hyperparameters `lengths`, in epochs, are cut, where that is not None.
     """
 
     group: Group
@@ -72,6 +74,7 @@ class FitParams(BackboneParams):
     seeds: list[int]
     precision: Literal["fp32", "bf16"]
     checkpoint_layers: bool
+    left_out: dict[str, str]
     backbone_training: BackboneTraining | None
     lengths: list[str] = []
     most_steps: int | None = None
@@ -109,7 +112,10 @@ class SearchReportParams(_Selection):
 
 
 class EvaluateParams(_Selection):
-    """What the stage `evaluate` reads: the rules, the cut-off of each data set, and all cells of the group."""
+    """What the stage `evaluate` reads: the rules, the cut-off of each data set, and all cells of the group.
+
+    `left_out`: methods that are not fitted on some backbones, with these.
+    """
 
     rules: EvaluationParams
     cutoffs: dict[str, int | None]
@@ -118,10 +124,12 @@ class EvaluateParams(_Selection):
     bits: list[int]
     seeds: list[int]
     keep_codes: list[int]
+    left_out: dict[str, list[str]]
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the group."""
-        return _cells(sorted(self.cutoffs), self.backbones, self.methods, self.bits, self.seeds)
+        cells = _cells(sorted(self.cutoffs), self.backbones, self.methods, self.bits, self.seeds)
+        return (cell for cell in cells if cell.backbone not in self.left_out.get(cell.method, ()))
 
 
 def _cells(
@@ -166,11 +174,17 @@ def feature_params(params: Params, profile: str) -> FeatureParams:
 
 
 def fit_params(params: Params, profile: str, method: str) -> FitParams:
-    """What `fit` reads of a method, or of an ablation, for a profile: no code length where it is left out of it."""
+    """What `fit` reads of a method, or of an ablation, for a profile.
+
+    It has no code length in a profile that leaves it out, and lacks the backbones on which it cannot be fitted.
+    """
     chosen, block = params.profile(profile), params.method(method, profile)
     group: Group = "ablations" if method in params.ablations else "methods"
     own, is_official = params.augmentation_of(method, profile), chosen.settings == "official"
+    runs = [method] if method in params.names(profile, group) else []
+    left_out = left_out_of(params, profile, runs).get(method, {})
     backbones = _of_backbones(params, profile)
+    backbones["backbones"] = {name: spec for name, spec in backbones["backbones"].items() if name not in left_out}
     if own is not None:
         backbones["augmentations"] = dict.fromkeys(backbones["augmentations"], own)
     return FitParams(
@@ -179,10 +193,11 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
         method=method,
         code=block.code,
         hyperparameters={name: entry.value for name, entry in sorted(block.hyperparameters.items())},
-        bits=sorted(params.bits(profile, group)) if method in params.names(profile, group) else [],
+        bits=sorted(params.bits(profile, group)) if runs else [],
         seeds=sorted(chosen.seeds),
         precision=chosen.precision,
         checkpoint_layers=chosen.checkpoint_layers,
+        left_out=left_out,
         backbone_training=params.backbone_training_of(method, profile),
         lengths=lengths_of(params.search.spaces.get(params.lineage(method)[0], {})) if is_official else [],
         most_steps=int(params.search.steps.high) if is_official else None,
@@ -209,15 +224,16 @@ def search_report_params(params: Params, profile: str) -> SearchReportParams:
 
 def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:
     """What `evaluate` reads for the methods, or the ablations, of a profile."""
-    chosen = params.profile(profile)
+    chosen, names = params.profile(profile), params.names(profile, group)
     return EvaluateParams(
         rules=params.evaluation.model_copy(update={"ranks": sorted(params.evaluation.ranks)}),
         cutoffs={name: params.datasets[name].k for name in sorted(chosen.datasets)},
         backbones=sorted(chosen.backbones),
-        methods=sorted(params.names(profile, group)),
+        methods=sorted(names),
         bits=sorted(params.bits(profile, group)),
         seeds=sorted(chosen.seeds),
         keep_codes=sorted(chosen.keep_codes),
+        left_out={name: sorted(on) for name, on in left_out_of(params, profile, names).items()},
     )
 
 
@@ -238,8 +254,8 @@ def untitled(name: str, spec: BackboneSpec) -> BackboneSpec:
 
 
 def values_of(spec: BackboneSpec) -> Mapping[str, Any]:
-    """What of a backbone decides its features, its weights aside."""
-    return spec.model_dump(mode="json", exclude={"title", "weights"})
+    """What of a backbone decides its features of images, its weights aside."""
+    return spec.model_dump(mode="json", exclude={"title", "weights", "texts"})
 
 
 class MethodTexts(_Selection):
@@ -256,7 +272,8 @@ class MethodTexts(_Selection):
 class ReportParams(_Selection):
     """What the report reads: titles, sources and notes, and the order of rows and columns.
 
-    `variants`: of the ablations, by the method that they change.
+    `variants`: of the ablations, by the method that they change; `left_out`: methods that are not fitted on some
+    backbones, with these and why.
     """
 
     base_seed: int
@@ -268,10 +285,12 @@ class ReportParams(_Selection):
     controls: list[str]
     claims: list[ClaimParams]
     variants: dict[str, list[str]]
+    left_out: dict[str, dict[str, str]]
 
     def cells(self) -> Iterator[Cell]:
         """Every cell that the report shows."""
-        return _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
+        cells = _cells([*self.dataset_titles], [*self.backbone_titles], [*self.methods], self.bits, self.seeds)
+        return (cell for cell in cells if cell.backbone not in self.left_out.get(cell.method, ()))
 
 
 def report_params(params: Params, profile: str, group: Group) -> ReportParams:
@@ -306,4 +325,5 @@ def report_params(params: Params, profile: str, group: Group) -> ReportParams:
         controls=[name for name in params.controls if name in shown],
         claims=[claim for each in params.claims if (claim := each.among(shown)) is not None],
         variants=variants if group == "ablations" else {},
+        left_out=left_out_of(params, profile, shown),
     )

@@ -6,19 +6,23 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
+from hashbench.evaluation.asymmetric import evaluate_asymmetric
 from hashbench.evaluation.protocol import evaluate
 from hashbench.evaluation.readers import Items, Reading, Sources, read_items
+from hashbench.evaluation.readers.logits import read_query_logits
 from hashbench.evaluation.readers.rows import read_query_rows
-from hashbench.evaluation.results import CodeStatistics, Evaluation
+from hashbench.evaluation.results import CodeStatistics, Evaluation, Ranked
 from hashbench.evaluation.rules import check_ranks
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
+from hashbench.types import Array
 
 _SEED = 0  # of the bootstrap: the same file gives the same output
 _ORDERS = {
@@ -38,12 +42,14 @@ class Asked:
     order: str = "random"
     radii: tuple[int, ...] = ()
     query_rows: str | None = None
+    query_logits: str | None = None
     form: Literal["table", "json", "csv"] = "table"
 
 
 def run(sources: Sources, how: Reading, asked: Asked) -> str:
     """What the command prints: a table, CSV with a line for each k, or JSON with every number of the evaluation.
 
+    Where the queries come with logits, items are ranked by these too, asymmetrically, and these numbers told apart.
     Raises HashbenchError where files or options are not what `read_items` and `evaluate` accept.
     """
     items = read_items(sources, how)
@@ -51,7 +57,10 @@ def run(sources: Sources, how: Reading, asked: Asked) -> str:
         if radius > items.query_codes.n_bits:
             raise HashbenchError(f"--radius {radius} is beyond the {items.query_codes.n_bits} bits of the codes")
     statistics = code_statistics(items.database_codes)
+    asymmetric = _asymmetric(items, sources, asked)
     measured = [summary(evaluation, statistics) for evaluation in _evaluations(items, sources, asked)]
+    for numbers, ranked in zip(measured, asymmetric, strict=bool(asymmetric)):
+        numbers["asymmetric"] = _asymmetric_summary(ranked)
     if asked.form == "json":
         evaluations = [_without_nan(numbers) for numbers in measured]
         return json.dumps({"read": items.told, "evaluations": evaluations}, indent=1)
@@ -65,7 +74,7 @@ def _evaluations(items: Items, sources: Sources, asked: Asked) -> list[Evaluatio
     """One for each k, all with the same ranks for precision and recall."""
     n_database = len(items.database_codes)
     rows = None if asked.query_rows is None else read_query_rows(asked.query_rows, sources.file, items)
-    ranks = np.unique(np.concatenate([check_ranks(None, k, n_database) for k in asked.ks]))
+    ranks = _ranks(items, asked)
     return [
         evaluate(
             items.query_codes,
@@ -84,17 +93,61 @@ def _evaluations(items: Items, sources: Sources, asked: Asked) -> list[Evaluatio
     ]
 
 
+def _asymmetric(items: Items, sources: Sources, asked: Asked) -> list[Ranked]:
+    """The ranking by the logits of the queries, one for each k; none where no logits are named."""
+    if asked.query_logits is None:
+        return []
+    if asked.query_rows is not None or asked.order != "random":
+        raise HashbenchError(
+            "the ranking by --query-logits is the expectation over random order inside ties, and of the whole "
+            "database: leave out --query-rows and --order, or --query-logits"
+        )
+    query = read_query_logits(asked.query_logits, sources.file, items)
+    return [
+        evaluate_asymmetric(
+            query.logits,
+            items.database_codes,
+            items.query_labels,
+            items.database_labels,
+            k=k,
+            denominator=asked.denominator,
+            empty=asked.empty,
+            ranks=_ranks(items, asked),
+        )
+        for k in asked.ks
+    ]
+
+
+def _ranks(items: Items, asked: Asked) -> Array:
+    return np.unique(np.concatenate([check_ranks(None, k, len(items.database_codes)) for k in asked.ks]))
+
+
+def _asymmetric_summary(ranked: Ranked) -> dict[str, Any]:
+    return {
+        "map": ranked.map,
+        "map_optimistic": ranked.map_optimistic,
+        "map_pessimistic": ranked.map_pessimistic,
+        "map_ci95": _interval(ranked),
+        "ndcg": ranked.mean_ndcg,
+        "precision_at": ranked.precision_at.tolist(),
+        "recall_at": ranked.recall_at.tolist(),
+    }
+
+
+def _interval(ranked: Ranked) -> list[float]:
+    counted = np.nan_to_num(ranked.ap) if ranked.empty == "zero" else ranked.ap
+    return list(bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan))
+
+
 def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any]:
     """All numbers of an evaluation, by name; `statistics` are those of the database codes."""
-    counted = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
-    interval = bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan)
     off_diagonal = ~np.eye(evaluation.n_bits, dtype=np.bool_)
     correlations = np.abs(statistics.correlation[off_diagonal])
     return {
         "map": evaluation.map,
         "map_optimistic": evaluation.map_optimistic,
         "map_pessimistic": evaluation.map_pessimistic,
-        "map_ci95": list(interval),
+        "map_ci95": _interval(evaluation),
         "ndcg": evaluation.mean_ndcg,
         "measures": evaluation.measures,
         "k": evaluation.k,
@@ -142,6 +195,7 @@ def table(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
         ("distinct database codes", str(numbers["distinct_codes"]), f"largest bucket {numbers['largest_bucket']}"),
         ("mean bit entropy", f"{np.mean(numbers['bit_entropy']):.4f}", ""),
         ("mean |bit correlation|", f"{numbers['bit_correlation']:.4f}", ""),
+        *(line for each in measured for line in _asymmetric_lines(each)),
     ]
     rows = [f"{name:<26}{value:>10}  {remark}".rstrip() for name, value, remark in lines]
     empty = "count 0" if numbers["empty"] == "zero" else "are left out"
@@ -165,6 +219,18 @@ def _lines_at(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _asymmetric_lines(numbers: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Of the ranking by real-valued queries, which is no Hamming ranking; none where there is none."""
+    if (found := numbers.get("asymmetric")) is None:
+        return []
+    at = "all" if numbers["k"] is None else str(numbers["k"])
+    low, high = found["map_ci95"]
+    return [
+        (f"asymmetric mAP@{at}", f"{found['map']:.4f}", f"95% over queries {low:.4f} to {high:.4f}"),
+        ("", "", "by sigmoid(query_logits) against database bits: not to be compared with mAP by Hamming distance"),
+    ]
+
+
 def _recall(numbers: dict[str, Any], radius: int) -> str:
     return f"recall {numbers['radius_recall'][radius]:.4f}"
 
@@ -175,6 +241,9 @@ def as_csv(measured: list[dict[str, Any]], radii: tuple[int, ...]) -> str:
     for numbers in measured:
         row = {name: value for name, value in numbers.items() if not isinstance(value, list | dict)}
         row["map_low"], row["map_high"] = numbers["map_ci95"]
+        for name, value in numbers.get("asymmetric", {}).items():
+            if not isinstance(value, list):
+                row[f"asymmetric_{name}"] = value
         for radius in radii:
             row[f"radius_{radius}_precision"] = numbers["radius_precision"][radius]
             row[f"radius_{radius}_recall"] = numbers["radius_recall"][radius]

@@ -42,7 +42,7 @@ def pack_codes(codes: Any, name: str) -> tuple[Array, int]:
         if len(codes) == 0:
             raise HashbenchError(f"{name} must have at least one item")
         return _to_words(codes.packed), codes.n_bits
-    array = _to_numpy(codes, name)
+    array = to_numpy(codes, name)
     if array.ndim != 2 or len(array) == 0 or not 1 <= array.shape[1] <= MAX_BITS:
         raise HashbenchError(
             f"{name} must be (items, bits) with at least one item and 1 to {MAX_BITS} bits, got the shape {array.shape}"
@@ -57,7 +57,7 @@ def pack_labels(query_labels: Any, database_labels: Any) -> tuple[Array, Array]:
     Both one- or multi-hot (n, c) of bool or of 0 and 1, or both class numbers (n,), of any number of classes. Raises
     HashbenchError on anything else.
     """
-    query, database = _to_numpy(query_labels, "query_labels"), _to_numpy(database_labels, "database_labels")
+    query, database = to_numpy(query_labels, "query_labels"), to_numpy(database_labels, "database_labels")
     if query.ndim == database.ndim == 1:
         return _pack_class_numbers(query, database)
     if query.ndim != 2 or database.ndim != 2 or query.shape[1] != database.shape[1]:
@@ -77,7 +77,8 @@ def unpack_codes(words: Array, n_bits: int) -> Array:
     return np.unpackbits(words.view(np.uint8), axis=1, count=n_bits)
 
 
-def _to_numpy(array: Any, name: str) -> Array:
+def to_numpy(array: Any, name: str) -> Array:
+    """An array or tensor of numbers or bool as NumPy's. Raises HashbenchError, which calls it `name`, if it is none."""
     if hasattr(array, "detach"):  # a torch tensor, told apart without importing torch
         tensor = array.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()

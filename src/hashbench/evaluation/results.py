@@ -27,20 +27,15 @@ class CodeStatistics:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Everything that one pass over the distances between queries and database tells; docs/evaluation.md defines it.
+class Ranked:
+    """What rankings of a database tell, query by query; docs/evaluation.md defines it.
 
-    Per query, float64 (n_q,): `ap` (expectation over random order inside ties, unless `order` says otherwise),
-    `ap_optimistic` (relevant items first inside each tie), `ap_pessimistic` (last), `ndcg`; all NaN where the database
-    holds nothing relevant (int64 `n_relevant` is 0 there).
-    Means over queries: `precision_at`, `recall_at` at each of the int64 `ranks`; `radius_precision`, `radius_recall`
-    float64 (b + 1,) within each Hamming radius 0..b; `measures`, those of `metrics.MEASURES` by name.
-    `relevant_histogram`, `other_histogram` int64 (b + 1,): pairs at each distance.
-    `denominator` is the rule that AP@k follows, `empty` the rule that every mean over queries follows. `order`
-    "database" or "argsort" replaces the expectation in `ap`, `ndcg`, `precision_at` and `recall_at`.
+    Per query, float64 (n_q,): `ap` (expectation over random order inside ties), `ap_optimistic` (relevant items first
+    inside each tie), `ap_pessimistic` (last), `ndcg`; all NaN where the database holds nothing relevant (int64
+    `n_relevant` is 0 there). Means over queries: `precision_at`, `recall_at` at each of the int64 `ranks`.
+    `denominator` is the rule that AP@k follows, `empty` the rule that every mean over queries follows.
     """
 
-    n_bits: int
     k: int | None
     denominator: str
     empty: Literal["zero", "nan"]
@@ -52,12 +47,6 @@ class Evaluation:
     ranks: Array
     precision_at: Array
     recall_at: Array
-    radius_precision: Array
-    radius_recall: Array
-    measures: dict[str, float]
-    relevant_histogram: Array
-    other_histogram: Array
-    order: Literal["random", "database", "argsort"] = "random"
 
     def _mean(self, values: Array) -> float:
         if self.empty == "zero":
@@ -83,3 +72,22 @@ class Evaluation:
     def mean_ndcg(self) -> float:
         """Mean of `ndcg`, by the same rule for queries without relevant items."""
         return self._mean(self.ndcg)
+
+
+@dataclass(frozen=True)
+class Evaluation(Ranked):
+    """Everything that one pass over the Hamming distances between queries and database tells.
+
+    Beside what `Ranked` has, means over queries: `radius_precision`, `radius_recall` float64 (b + 1,) within each
+    Hamming radius 0..b; `measures`, those of `metrics.MEASURES` by name. `relevant_histogram`, `other_histogram` int64
+    (b + 1,): pairs at each distance. `order` "database" or "argsort" replaces the expectation in `ap`, `ndcg`,
+    `precision_at` and `recall_at`.
+    """
+
+    n_bits: int
+    radius_precision: Array
+    radius_recall: Array
+    measures: dict[str, float]
+    relevant_histogram: Array
+    other_histogram: Array
+    order: Literal["random", "database", "argsort"] = "random"

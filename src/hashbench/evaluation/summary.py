@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from hashbench.evaluation.asymmetric import evaluate_asymmetric
 from hashbench.evaluation.protocol import evaluate
-from hashbench.evaluation.results import Evaluation
+from hashbench.evaluation.results import Evaluation, Ranked
 from hashbench.evaluation.significance import bootstrap_interval
 from hashbench.evaluation.statistics import code_statistics
-from hashbench.records import EvaluationSummary
+from hashbench.records import AsymmetricSummary, EvaluationSummary
 from hashbench.types import Array, Codes, Split
 
 RESAMPLES = 2000
@@ -42,10 +43,30 @@ def evaluate_codes(query: Codes, database: Codes, split: Split, rules: Evaluatio
     )
 
 
-def summarise(evaluation: Evaluation, database: Codes, seed: int) -> EvaluationSummary:
-    """The numbers of an evaluation and of the database's codes; `seed` draws the bootstrap's resamples."""
+def evaluate_logits(query: Codes, database: Codes, split: Split, rules: EvaluationRules) -> Ranked | None:
+    """Evaluate database codes by the logits of the queries, which is asymmetric; None where there are none."""
+    if query.logits is None:
+        return None
+    return evaluate_asymmetric(
+        query.logits,
+        database,
+        split.labels[split.query],
+        split.labels[split.database],
+        k=rules.k,
+        denominator=rules.denominator,
+        empty=rules.empty,
+        ranks=[rank for rank in rules.ranks if rank <= len(split.database)],
+    )
+
+
+def summarise(
+    evaluation: Evaluation, database: Codes, seed: int, asymmetric: Ranked | None = None
+) -> EvaluationSummary:
+    """The numbers of an evaluation, of an asymmetric one beside it, and of the database's codes.
+
+    `seed` draws the bootstrap's resamples.
+    """
     statistics = code_statistics(database)
-    ap = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
     off_diagonal = ~np.eye(database.n_bits, dtype=np.bool_)
     return EvaluationSummary(
         k=evaluation.k,
@@ -54,7 +75,7 @@ def summarise(evaluation: Evaluation, database: Codes, seed: int) -> EvaluationS
         map=evaluation.map,
         map_optimistic=evaluation.map_optimistic,
         map_pessimistic=evaluation.map_pessimistic,
-        map_ci95=bootstrap_interval(ap, seed=seed, resamples=RESAMPLES),
+        map_ci95=_interval(evaluation, seed),
         ndcg=evaluation.mean_ndcg,
         ranks=evaluation.ranks.tolist(),
         precision_at=evaluation.precision_at.tolist(),
@@ -69,9 +90,28 @@ def summarise(evaluation: Evaluation, database: Codes, seed: int) -> EvaluationS
         bit_correlation=float(np.abs(statistics.correlation[off_diagonal]).mean()),
         distinct_codes=statistics.distinct,
         largest_bucket=statistics.largest_bucket,
+        asymmetric=None if asymmetric is None else _summarise_asymmetric(asymmetric, seed),
     )
 
 
-def ap_of_queries(evaluation: Evaluation) -> dict[str, Array]:
-    """The average precision of each query: its expectation and both bounds."""
-    return {name: getattr(evaluation, name) for name in ("ap", "ap_optimistic", "ap_pessimistic")}
+def _summarise_asymmetric(evaluation: Ranked, seed: int) -> AsymmetricSummary:
+    return AsymmetricSummary(
+        map=evaluation.map,
+        map_optimistic=evaluation.map_optimistic,
+        map_pessimistic=evaluation.map_pessimistic,
+        map_ci95=_interval(evaluation, seed),
+        ndcg=evaluation.mean_ndcg,
+        precision_at=evaluation.precision_at.tolist(),
+        recall_at=evaluation.recall_at.tolist(),
+    )
+
+
+def _interval(evaluation: Ranked, seed: int) -> tuple[float, float]:
+    ap = np.nan_to_num(evaluation.ap) if evaluation.empty == "zero" else evaluation.ap
+    return bootstrap_interval(ap, seed=seed, resamples=RESAMPLES)
+
+
+def ap_of_queries(evaluation: Evaluation, asymmetric: Ranked | None = None) -> dict[str, Array]:
+    """The average precision of each query: its expectation and both bounds, and the expectation where asymmetric."""
+    found = {name: getattr(evaluation, name) for name in ("ap", "ap_optimistic", "ap_pessimistic")}
+    return found if asymmetric is None else {**found, "ap_asymmetric": asymmetric.ap}

@@ -15,6 +15,7 @@ from hashbench.errors import HashbenchError
 from hashbench.execution.executors import check_executor
 from hashbench.execution.pipelines import pipeline_of
 from hashbench.features.specs import PublishedWeights
+from hashbench.features.texts import find_texts, folders_of_texts
 from hashbench.settings import settings
 
 
@@ -39,6 +40,10 @@ def missing_of(params: Params, profile: str) -> Iterator[Missing]:
         weights = params.backbones[name].weights
         if isinstance(weights, PublishedWeights):
             yield from _weights(weights)
+        texts = params.backbones[name].texts
+        for file in texts.files.values() if texts else ():
+            if find_texts(file) is None:
+                yield Missing(_sentence(folders_of_texts(), file, None, []))
     for name in chosen.datasets:
         block = params.datasets[name]
         yield from _files(block.title, block.kind, Source.default(name), block.load_options)

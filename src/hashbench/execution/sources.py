@@ -11,6 +11,7 @@ from hashbench.config.params import Params
 from hashbench.data.base import Source
 from hashbench.data.registry import files_by_hand
 from hashbench.features.specs import PublishedWeights
+from hashbench.features.texts import folders_of_texts
 from hashbench.settings import settings
 
 _LISTS = "lists:"
@@ -48,6 +49,9 @@ def _targets(params: Params, profile: str) -> Iterator[tuple[str, Path]]:
         if isinstance(weights, PublishedWeights):
             folders = tuple(folder for folder in (settings().weights, Path("weights")) if folder)
             yield from _files(f"weights/{weights.file}", [folder / weights.file for folder in folders])
+        texts = params.backbones[name].texts
+        for file in texts.files.values() if texts else ():
+            yield from _files(f"weights/{file}", [folder / file for folder in folders_of_texts()])
 
 
 def _files(link: str, places: list[Path]) -> Iterator[tuple[str, Path]]:

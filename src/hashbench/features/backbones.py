@@ -30,7 +30,10 @@ class Description(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """A network of timm without its classifier, in eval mode and frozen, and the preprocessing that it expects."""
+    """A network of timm in eval mode and frozen, and the preprocessing that it expects.
+
+    It has no classifier, unless this is what projects its features (`pool: projected`).
+    """
 
     network: Any
 
@@ -63,7 +66,7 @@ class Backbone(nn.Module):
             elif self.spec.pool == "cls":
                 pooled = maps[:, 0]
             else:
-                pooled = self.network.forward_head(maps, pre_logits=True)
+                pooled = self.network.forward_head(maps, pre_logits=self.spec.pool == "pre_logits")
         return Description(pooled.float(), tokens)
 
     def _maps(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -154,12 +157,17 @@ def load_backbone(
         state = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise HashbenchError(f"{weights} cannot be read as safetensors ({error}); fetch it again") from None
+    if spec.pool != "projected":
+        state = _without_classifier(network, state)
     _fill(network, state, f"{weights} does not hold the weights of {spec.model}")
     return Backbone(network, spec).to(device)
 
 
 def new_network(spec: BackboneSpec, seed: int = 0) -> Any:
-    """The timm network without classifier, with timm's initial weights; the global generator ends as it began."""
+    """The timm network with timm's initial weights, without classifier unless this is what projects its features.
+
+    The global generator ends as it began.
+    """
     import timm
 
     if not timm.is_model(spec.model):
@@ -169,16 +177,23 @@ def new_network(spec: BackboneSpec, seed: int = 0) -> Any:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return timm.create_model(spec.model, num_classes=0, **dict[str, Any](spec.arguments))
+            arguments = dict[str, Any](spec.arguments)
+            if spec.pool != "projected":
+                arguments["num_classes"] = 0
+            return timm.create_model(spec.model, **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise HashbenchError(f"timm cannot build {spec.model} with arguments {spec.arguments}: {error}") from None
 
 
-def _fill(network: Any, state: dict[str, Tensor], complaint: str) -> None:
-    """Load `state`, which may hold the classifier that `network` lacks, but nothing else more or less."""
+def _without_classifier(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` without the classifier that `network` lacks, if that is in it."""
     names = network.pretrained_cfg.get("classifier") or ()
     classifiers = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
-    state = {key: value for key, value in state.items() if not key.startswith(classifiers)}
+    return {key: value for key, value in state.items() if not key.startswith(classifiers)}
+
+
+def _fill(network: Any, state: dict[str, Tensor], complaint: str) -> None:
+    """Load `state`, which must hold what `network` has, no more and no less."""
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

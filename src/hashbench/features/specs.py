@@ -114,15 +114,41 @@ class Pretraining(_Block):
     weight_decay: Annotated[float, Field(ge=0)]
 
 
+class TextBanks(_Block):
+    """Files of text embeddings in the space of a backbone's image embeddings; see `read_texts` for what they hold.
+
+    `concepts`: of prompts that name one concept each, "a photo of the {concept}"; `nouns`: of generic nouns.
+    """
+
+    concepts: str | None = None
+    nouns: str | None = None
+
+    @model_validator(mode="after")
+    def _are_files(self) -> Self:
+        if not self.files:
+            raise ValueError("texts must name a file of concepts, of nouns, or of both")
+        for file in self.files.values():
+            if not file.endswith(".safetensors"):
+                raise ValueError(f"text embeddings are read from .safetensors files alone, got {file}")
+        return self
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that are given, by the name of what they hold."""
+        return {name: file for name, file in (("concepts", self.concepts), ("nouns", self.nouns)) if file is not None}
+
+
 class BackboneSpec(_Block):
     """A frozen network and how it looks at an image.
 
     `model`: a name that timm knows; `arguments`: passed to its constructor (a ViT's `img_size`, `patch_size`,
     `embed_dim`, `depth`, `num_heads`). The middle square of `crop_pct` of the image's shorter side is resized to
     `size` x `size` pixels, scaled to [0, 1], and normalised by `mean` and `std`. `pool`: the image's feature is the
-    mean of the patch tokens (`avg`), the class token (`cls`), or what the classifier would see (`pre_logits`).
+    mean of the patch tokens (`avg`), the class token (`cls`), what the classifier would see (`pre_logits`), or what the
+    network's own last layer makes of that (`projected`), which of CLIP is the space that it shares with texts.
     Patch tokens are the last feature maps, or with `token_stride` the last of those that have one place for so many
-    pixels a side.
+    pixels a side. `texts`: given where the backbone is the image side of a vision-language model, so that the features
+    lie in one space with these.
     """
 
     title: str
@@ -134,9 +160,10 @@ class BackboneSpec(_Block):
     interpolation: Literal["bicubic", "bilinear"]
     mean: PerChannel
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    pool: Literal["avg", "cls", "pre_logits"]
+    pool: Literal["avg", "cls", "pre_logits", "projected"]
     token_stride: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"]
+    texts: TextBanks | None = None
 
     @model_validator(mode="after")
     def _leaves_weights_to_us(self) -> Self:

@@ -63,7 +63,7 @@ class HeadMethod(ABC):
     paper: ClassVar[Paper]
     deviations: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset({"pooled"})
-    encodes: ClassVar[Literal["pooled", "token_mean"]] = "pooled"
+    encodes: ClassVar[Literal["pooled", "token_mean", "clip_pooled"]] = "pooled"
     if_frozen: ClassVar[tuple[str, ...]] = ()
     trains_backbone: ClassVar[bool] = True
     stored: ClassVar[frozenset[str]] = frozenset()
@@ -109,8 +109,11 @@ class HeadMethod(ABC):
         return TrainedBackbone("tokens" if "view_tokens" in self.needs else "pooled")
 
     def features_now(self, items: ItemView) -> Array:
-        """The features that the head sees of `items` (m, d): stored ones, or those of the backbone as it is trained."""
-        if self._backbone is not None:
+        """The features that the head sees of `items` (m, d): stored ones, or those of the backbone as it is trained.
+
+        Embeddings of a vision-language model are stored ones in either case.
+        """
+        if self._backbone is not None and self.encodes != "clip_pooled":
             return self._backbone.describe(items, self.encodes)
         return features_of(items, self.encodes)
 
@@ -166,9 +169,15 @@ def _joined(logs: Sequence[FitLog]) -> FitLog:
 _ROWS_AT_ONCE = 1024
 
 
-@torch.inference_mode()
 def sign_bits(head: nn.Module, features: Array) -> Array:
-    """Bits head(x) >= 0 of every row of `features` (m, d): bool (m, b).
+    """Bits head(x) >= 0 of every row of `features` (m, d): bool (m, b)."""
+    bits: Array = outputs_of(head, features) >= 0
+    return bits
+
+
+@torch.inference_mode()
+def outputs_of(head: nn.Module, features: Array) -> Array:
+    """head(x) of every row of `features` (m, d): float32 (m, b).
 
     Rows pass through in blocks of one fixed size, the last one filled up with zeros: matrix products round
     differently at different sizes, and a code must not depend on which other items are encoded with it.
@@ -180,5 +189,5 @@ def sign_bits(head: nn.Module, features: Array) -> Array:
         padded = np.zeros((_ROWS_AT_ONCE, block.shape[1]), dtype=np.float32)
         padded[: len(block)] = block
         outputs: Tensor = head(torch.from_numpy(padded).to(device))
-        blocks.append((outputs[: len(block)] >= 0).cpu().numpy())
+        blocks.append(outputs[: len(block)].float().cpu().numpy())
     return np.concatenate(blocks)

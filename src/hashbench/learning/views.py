@@ -46,7 +46,7 @@ def train_rows(train: TrainView, name: str, device: str) -> Tensor:
 class StoredViews:
     """Stored views (v, m, ...) of the train rows on `device`. On a CPU only the rows asked for are read from disk."""
 
-    def __init__(self, train: TrainView, name: Literal["views", "view_tokens"], device: str) -> None:
+    def __init__(self, train: TrainView, name: Literal["views", "view_tokens", "clip_views"], device: str) -> None:
         self._train, self._name, self._device = train, name, torch.device(device)
 
     @cached_property

@@ -37,3 +37,15 @@ class Method(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Become the fitted method that `state` was taken from."""
+
+
+@runtime_checkable
+class GivesLogits(Protocol):
+    """A method that also tells the real values behind the bits of a code.
+
+    For a method whose published numbers rank database codes by the real values of a query, which is asymmetric; see
+    `evaluate_asymmetric`. Such numbers stand apart from those of Hamming distances.
+    """
+
+    def logits(self, items: ItemView) -> Array:
+        """Values z of `items`, finite float32 (m, n_bits), whose signs are the bits of `encode`; sigmoid(z) ranks."""

@@ -24,13 +24,18 @@ class HyperparameterNote:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What the report says of a method beside its numbers. `under_study`: drawn and named in front of the others."""
+    """What the report says of a method beside its numbers.
+
+    `under_study`: drawn and named in front of the others. `external_text`: what texts the method is told, which others
+    are not, so that its rows stand apart and are never ranked with theirs; empty where it is told none.
+    """
 
     title: str
     paper: Paper | None = None
     deviations: tuple[str, ...] = ()
     hyperparameters: tuple[HyperparameterNote, ...] = ()
     under_study: bool = False
+    external_text: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ class ReportBundle:
     `paired_pvalue(a, b)`: the p-value of 'a and b have the same mean' for two vectors paired by query.
     `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
     that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
-    some runs. `submissions`: what others made, shown below the `records`.
+    some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
+    `submissions`: what others made, shown below the `records`.
     """
 
     profile: str
@@ -136,4 +142,5 @@ class ReportBundle:
     galleries: tuple[Gallery, ...] = ()
     per_class: tuple[PerClass, ...] = ()
     contests: tuple[Contest, ...] = ()
+    left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     submissions: tuple[Submission, ...] = ()

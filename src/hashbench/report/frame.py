@@ -20,9 +20,10 @@ def frame_of(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Columns: profile, dataset, split, split_digest, n_query, n_database, n_train, backbone, features, method, bits,
     seed, made_by; the rules k (<NA>: no cut-off), denominator, empty; every number of the evaluation that is a single
-    one, its measures by their names; map_low and map_high, the ends of the 95 % interval of map over queries;
-    precision_at_<rank> and recall_at_<rank>, NaN where a run was not evaluated at the rank; derived_seed, fingerprint,
-    evaluator.
+    one, its measures by their names; asymmetric_map, asymmetric_map_optimistic, asymmetric_map_pessimistic,
+    asymmetric_ndcg, NaN for a method that gives no logits; map_low and map_high, the ends of the 95 % interval of map
+    over queries; precision_at_<rank> and recall_at_<rank>, NaN where a run was not evaluated at the rank; derived_seed,
+    fingerprint, evaluator.
     """
     ordered = sorted(records, key=lambda record: record.cell)
     ranks = sorted({rank for record in ordered for rank in record.evaluation.ranks})
@@ -51,6 +52,7 @@ def _row(record: RunRecord, ranks: Iterable[int]) -> dict[str, object]:
         **{rule: getattr(evaluation, rule) for rule in _RULES},
         **{name: getattr(evaluation, name) for name in _NUMBERS},
         **evaluation.measures,
+        **_asymmetric(record),
         "map_low": low,
         "map_high": high,
         **{f"precision_at_{rank}": precision.get(rank, math.nan) for rank in ranks},
@@ -58,6 +60,14 @@ def _row(record: RunRecord, ranks: Iterable[int]) -> dict[str, object]:
         "derived_seed": record.fit.seed,
         "fingerprint": record.fingerprint,
         "evaluator": record.evaluator,
+    }
+
+
+def _asymmetric(record: RunRecord) -> dict[str, float]:
+    found = record.evaluation.asymmetric
+    return {
+        f"asymmetric_{name}": math.nan if found is None else getattr(found, name)
+        for name in ("map", "map_optimistic", "map_pessimistic", "ndcg")
     }
 
 

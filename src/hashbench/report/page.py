@@ -144,11 +144,13 @@ def _fragments(tables: Sequence[Table]) -> list[Markup]:
 
 
 def leaders(results: Results) -> list[tuple[str, str, str]]:
-    """For each setting at its longest codes: where, which method leads, and its mAP."""
+    """For each setting at its longest codes: where, which of the methods without external text leads, and its mAP."""
     found = []
     for setting in results.settings:
         bits = results.bits(setting)[-1]
-        scores = {m: v for m in results.ran if (v := results.mean(setting, m, bits, "map")) is not None}
+        scores = {m: v for m in results.ranked if (v := results.mean(setting, m, bits, "map")) is not None}
+        if not scores:
+            continue
         best = max(scores, key=lambda method: scores[method])
         score = f"{setting_map_name(results, setting)} {scores[best]:.3f}"
         found.append((f"{results.setting_title(setting)}, {bits} bits", results.title(best), score))

@@ -106,6 +106,24 @@ class Results:
         """The controls that have a run."""
         return tuple(method for method in self._bundle.controls if method in self.ran)
 
+    @cached_property
+    def external_text(self) -> tuple[str, ...]:
+        """The methods that have a run and are told texts, which no other method is."""
+        return tuple(method for method in self.ran if self._bundle.methods[method].external_text)
+
+    @cached_property
+    def ranked(self) -> tuple[str, ...]:
+        """The methods that have a run and may be ranked with each other: those that learn from images alone."""
+        return tuple(method for method in self.ran if method not in self.external_text)
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for each method that was not run on some backbone."""
+        titles = self._bundle.backbone_titles
+        on = {backbone: f" on {title}" if len(titles) > 1 else "" for backbone, title in titles.items()}
+        found = [(backbone, why) for each in self._bundle.left_out.values() for backbone, why in each.items()]
+        return tuple(f"Left out{on[backbone]}: {why}." for backbone, why in found)
+
     def runs(self, setting: Setting, method: str, bits: int) -> list[RunRecord]:
         """The runs of one cell, by seed; empty where it was not run."""
         return self._runs.get((setting, method, bits), [])

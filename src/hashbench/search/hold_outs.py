@@ -61,6 +61,8 @@ def _part(train: TrainView, kept: Array) -> TrainView:
         images=of(train.images),
         views=of_views(train.views),
         view_tokens=of_views(train.view_tokens),
+        clip_pooled=of(train.clip_pooled),
+        clip_views=of_views(train.clip_views),
     )
 
 

@@ -18,7 +18,7 @@ from hashbench.artefacts.records import StoredEvaluation
 from hashbench.artefacts.seconds import gather_seconds, write_evaluation_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.config.selection import EvaluateParams
-from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, summarise
+from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, evaluate_logits, summarise
 from hashbench.execution.command import log, run_stage
 from hashbench.fingerprint import digest_of, program_of
 from hashbench.progress import track
@@ -54,7 +54,7 @@ class Evaluator:
         made_from = {
             "code": program.digest,
             "versions": program.versions,
-            "codes": fit.codes_digest,
+            "codes": [fit.codes_digest, fit.logits_digest],
             "split": split.digest,
             "rules": {**vars(rules), "ranks": list(rules.ranks)},
             "seed": fit.record.seed,
@@ -65,10 +65,11 @@ class Evaluator:
         start = time.perf_counter()
         query, database = fits.read_codes(self.layout, cell, split)
         evaluation = evaluate_codes(query, database, split, rules)
-        summary = summarise(evaluation, database, fit.record.seed)
+        asymmetric = evaluate_logits(query, database, split, rules)
+        summary = summarise(evaluation, database, fit.record.seed, asymmetric)
         write_evaluation_seconds(self.layout, cell, fit.fingerprint, time.perf_counter() - start)
         stored = StoredEvaluation(fingerprint=fingerprint, summary=summary, evaluator=program.digest)
-        records.write_evaluation(self.layout, cell, ap_of_queries(evaluation), stored)
+        records.write_evaluation(self.layout, cell, ap_of_queries(evaluation, asymmetric), stored)
         return True
 
 
@@ -101,6 +102,7 @@ def record_of(profile: str, cell: Cell, split: Split, fit: fits.StoredFit, evalu
         n_database=len(split.database),
         n_train=len(split.train),
         codes=fit.codes_digest,
+        logits=fit.logits_digest,
         fingerprint=fit.fingerprint,
         evaluator=evaluation.evaluator,
         fit=fit.record,

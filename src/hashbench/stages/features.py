@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from hashbench.artefacts import store
 from hashbench.artefacts.dataset import pixels_digest, read_dataset
-from hashbench.artefacts.features import missing_arrays, write_blocks, write_record
+from hashbench.artefacts.features import missing_arrays, write_blocks, write_record, write_texts
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.params import read_params
 from hashbench.artefacts.split import read_split
 from hashbench.artefacts.weights import read_weights_record, weights_path
 from hashbench.config.selection import FeatureParams
 from hashbench.execution.command import log, run_stage
+from hashbench.features.texts import digest_of_texts, read_texts
 from hashbench.features.views import views_seed
-from hashbench.provenance import features_made_from
+from hashbench.provenance import features_made_from, texts_made_from
 from hashbench.types import Array
 
 Arrays = Mapping[str, Array]
@@ -56,7 +58,7 @@ class Extraction:
         per_view = ("views", "view_tokens") if self.params.view_tokens else ("views",)
         self._write(per_view, self.n_views * len(self.split.train), views_from, self._view_blocks)
         self._write(per_row, len(self.images), rows_from, self._row_blocks)
-        made_from = dict.fromkeys(per_row, rows_from) | dict.fromkeys(per_view, views_from)
+        made_from = dict.fromkeys(per_row, rows_from) | dict.fromkeys(per_view, views_from) | self._texts()
         digest = write_record(self.layout, self.dataset, self.backbone, made_from)
         n = len(self.images)
         log.info("%s by %s: %d rows and %d views, digest %s", self.dataset, self.backbone, n, self.n_views, digest)
@@ -71,6 +73,17 @@ class Extraction:
         if missing:
             shapes = feature_shapes(self._network)
             write_blocks(folder, {name: shapes[name] for name in missing}, n, made_from, blocks)
+
+    def _texts(self) -> dict[str, dict[str, Any]]:
+        """Put the text embeddings of a vision-language model beside those of images; what each was made from."""
+        folder, found = self.layout.features(self.dataset, self.backbone), {}
+        for name, file in self.spec.texts.files.items() if self.spec.texts else ():
+            width = store.open_array(folder / "pooled.npy").shape[1]
+            embeddings = read_texts(file, self._weights, width)
+            found[name] = texts_made_from(self._weights, digest_of_texts(file))
+            if missing_arrays(folder, (name,), found[name]):
+                write_texts(folder, name, embeddings, found[name])
+        return found
 
     @cached_property
     def _network(self) -> Any:

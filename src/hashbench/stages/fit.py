@@ -18,6 +18,9 @@ from hashbench.progress import track
 def main(profile: str, method: str) -> None:
     """Fit every cell of `method` in `profile` that is not up to date."""
     fitter = Fitter.read(profile, method)
+    fitter.layout.fits(method).mkdir(parents=True, exist_ok=True)  # what DVC looks for, empty where all is left out
+    for why in dict.fromkeys(fitter.params.left_out.values()):
+        log.warning("%s", why)
     cells = list(fitter.params.cells())
     stale = [cell for cell in cells if not fitter.is_up_to_date(cell)]
     if stale:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hashbench.artefacts.features import FeaturesRecord, read_record
+from hashbench.artefacts.features import TEXTS, FeaturesRecord, read_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.manifest import Manifest
 from hashbench.artefacts.split import PARTS, read_split
@@ -27,9 +27,10 @@ from hashbench.data.registry import load_dataset
 from hashbench.data.splits import Protocol, protocol
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import Pretraining
+from hashbench.features.texts import digest_of_texts, find_texts
 from hashbench.features.weights import tensors_digest
 from hashbench.fingerprint import Program, program_of
-from hashbench.provenance import features_made_from, weights_made_from
+from hashbench.provenance import features_made_from, texts_made_from, weights_made_from
 from hashbench.seeding import run_seed
 from hashbench.settings import settings
 from hashbench.types import Split
@@ -122,6 +123,7 @@ def check_features(
                 pixels = manifest.datasets[dataset].pixels
                 _check_weights(params, layout, pair, weights, (pixels, splits[dataset]), findings)
                 _check_made_from(chosen, pair, weights, features, (pixels, splits[dataset]), findings)
+                _check_texts(chosen, pair, weights, features, findings)
             try:
                 _check_stored(layout, pair, weights, features, findings)
             except HashbenchError as error:
@@ -176,8 +178,35 @@ def _check_made_from(
     rows_from, views_from = features_made_from(chosen, pair, weights.tensors, *inputs)
     program = program_of("hashbench.stages.features")
     for name, made_from in features.made_from.items():
+        if name in TEXTS:
+            continue
         expected = views_from if name.startswith("view") else rows_from
         _compare(f"{name} of {pair[0]} by {pair[1]}", made_from, expected, program, findings)
+
+
+def _check_texts(
+    chosen: FeatureParams,
+    pair: tuple[str, str],
+    weights: WeightsRecord,
+    features: FeaturesRecord,
+    findings: Findings,
+) -> None:
+    """Text embeddings: those that params.yaml names, of the backbone's own model, and of the files that are here."""
+    texts = chosen.backbones[pair[1]].texts
+    files = texts.files if texts else {}
+    for name in sorted({*files, *(TEXTS & features.made_from.keys())}):
+        what, made_from = f"{name} of {pair[0]} by {pair[1]}", features.made_from.get(name)
+        if made_from is None or name not in files:
+            told = "params.yaml" if name in files else "the results"
+            findings.fault(f"{what}: stale, {told} alone have them")
+            continue
+        here = find_texts(files[name]) is not None
+        expected = texts_made_from(
+            weights.tensors, digest_of_texts(files[name]) if here else made_from.get("texts", "")
+        )
+        for key, value in expected.items():
+            if made_from.get(key) != value:
+                findings.fault(f"{what}: stale, {key} was {made_from.get(key)}, {value} today")
 
 
 def _compare(

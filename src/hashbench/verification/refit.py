@@ -19,16 +19,18 @@ from hashbench.cells import Cell
 from hashbench.config.params import Params, known
 from hashbench.config.selection import evaluate_params, fit_params
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.summary import EvaluationRules, evaluate_codes
+from hashbench.evaluation.summary import EvaluationRules, evaluate_codes, evaluate_logits
 from hashbench.execution.machine import processor_name
 from hashbench.execution.processes import run_side_by_side
 from hashbench.fingerprint import digest_of
 from hashbench.fitter import Fitter
 from hashbench.progress import track
-from hashbench.records import RunRecord
+from hashbench.records import AsymmetricSummary, RunRecord
 from hashbench.types import Split
 from hashbench.verification.findings import Findings
 
+# Codes of the same bits may come with logits that round otherwise, by other versions; so far may their mAP be apart.
+LOGITS_TOLERANCE = 1e-3
 SPREADS, LEAST = 3.0, 0.01  # how far from the mean over seeds a mAP may be, in standard deviations and at least
 
 
@@ -77,10 +79,13 @@ def fit_again(folder: Path, params: Params, layout: Layout, cell: Cell) -> None:
     fitted, rules = fitter.fitted((cell,))[0], evaluate_params(params, layout.profile, layout.group)
     query, database = fitted.codes["query"], fitted.codes["database"]
     by = EvaluationRules(rules.cutoffs[cell.dataset], rules.rules.denominator, rules.rules.empty, [1])
+    split = read_split(layout.split(cell.dataset))
+    asymmetric = evaluate_logits(query, database, split, by)
     told = {
         "processor": processor_name(fitter.params.device if fitter.on_gpu else "cpu"),
         "codes": codes_digest(query, database),
-        "map": evaluate_codes(query, database, read_split(layout.split(cell.dataset)), by).map,
+        "map": evaluate_codes(query, database, split, by).map,
+        "asymmetric_map": None if asymmetric is None else asymmetric.map,
         "curves": {name: list(values) for name, values in fitted.log.curves.items()},
         "remarks": list(fitted.log.remarks),
     }
@@ -93,6 +98,8 @@ def _compare(record: RunRecord, again: Mapping[str, Any], seeds: Sequence[float]
     same_codes, here = again["codes"] == record.codes, str(again["processor"])
     if same_codes and not math.isclose(value, record.evaluation.map, rel_tol=1e-12, abs_tol=1e-12):
         findings.fault(f"{name}, mAP is {value:.4f}, the record says {record.evaluation.map:.4f}")
+    if same_codes and not _close(again["asymmetric_map"], record.evaluation.asymmetric):
+        findings.fault(f"{name}, its asymmetric mAP is {again['asymmetric_map']}, not that of the record")
     if here == record.fit.processor:
         if not same_codes:
             findings.fault(f"{name}, its codes are others than those of the record, mAP is {value:.4f}")
@@ -109,3 +116,10 @@ def _compare(record: RunRecord, again: Mapping[str, Any], seeds: Sequence[float]
     else:
         bits = "the same" if same_codes else "others"
         findings.note(f"{name} {where}; the codes are {bits}, mAP is {value:.4f}, recorded {record.evaluation.map:.4f}")
+
+
+def _close(again: float | None, recorded: AsymmetricSummary | None) -> bool:
+    """Whether an asymmetric mAP is that of the record, but for what rounding may do; None where there is none."""
+    if again is None or recorded is None:
+        return again is None and recorded is None
+    return math.isclose(again, recorded.map, abs_tol=LOGITS_TOLERANCE)

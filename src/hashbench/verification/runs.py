@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashbench.artefacts.codes import MissingCodesError, StoredCodes
-from hashbench.artefacts.fits import codes_digest, read_fit
+from hashbench.artefacts.fits import codes_digest, logits_digest, read_fit
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.manifest import Manifest
-from hashbench.artefacts.records import AP, read_queries, read_records
+from hashbench.artefacts.records import AP, ASYMMETRIC_AP, read_queries, read_records
 from hashbench.cells import Cell
 from hashbench.config.params import Params
 from hashbench.config.selection import EvaluateParams, FitParams, evaluate_params, fit_params
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, summarise
+from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, evaluate_logits, summarise
 from hashbench.fingerprint import Program, program_of
 from hashbench.fitter import Fitter
 from hashbench.fitting import wasted_bits
 from hashbench.methods.registry import module_of
 from hashbench.progress import track
-from hashbench.records import RunRecord
+from hashbench.records import EvaluationSummary, RunRecord
 from hashbench.types import Array, Split
 from hashbench.verification.findings import Findings
 from hashbench.verification.inputs import check_versions
@@ -127,7 +127,7 @@ class RunChecker:
         for name, value in stored.record.model_dump().items():
             if getattr(record.fit, name) != value:
                 self._fault(cell, f"{name} is not what its fit left in {self.layout.codes(cell)}.json")
-        if stored.codes_digest != record.codes:
+        if (stored.codes_digest, stored.logits_digest) != (record.codes, record.logits):
             self._fault(cell, f"the record was made from other codes than {self.layout.codes(cell)}")
 
     def _differences(self, cell: Cell, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
@@ -174,6 +174,8 @@ class RunChecker:
             return False
         if codes_digest(query, database) != record.codes:
             self._fault(cell, "the codes are not those that the record was made from")
+        if logits_digest(query) != record.logits:
+            self._fault(cell, "the logits of its queries are not those that the record was made from")
         if cell.seed in self.rules.keep_codes and self.codes.kept(cell) is None:
             self._fault(cell, f"{self.layout.kept_codes(cell.method)} lacks its codes")
         for remark in wasted_bits(database):
@@ -181,14 +183,19 @@ class RunChecker:
                 self._fault(cell, f"the record does not say that {remark}")
         by = EvaluationRules(cut, rules.denominator, rules.empty, rules.ranks)
         evaluation = evaluate_codes(query, database, split, by)
-        found = record.evaluation.model_dump()
-        for name, value in summarise(evaluation, database, record.fit.seed).model_dump().items():
-            if not same(found[name], value):
-                said = f"{name} is {_short(found[name])} in the record"
-                self._fault(cell, f"{said}, {_short(value)} from codes and labels")
-        for name, values in ap_of_queries(evaluation).items():
+        asymmetric = evaluate_logits(query, database, split, by)
+        again = summarise(evaluation, database, record.fit.seed, asymmetric)
+        found, expected = _by_name(record.evaluation), _by_name(again)
+        for name in sorted({*found, *expected}):
+            if not same(found.get(name), expected.get(name)):
+                said = f"{name} is {_short(found.get(name))} in the record"
+                self._fault(cell, f"{said}, {_short(expected.get(name))} from codes and labels")
+        of_queries = ap_of_queries(evaluation, asymmetric)
+        for name, values in of_queries.items():
             if ap is None or name not in ap or not same(ap[name].tolist(), values.tolist()):
                 self._fault(cell, f"{name} of the queries is not what the codes and labels give")
+        for name in sorted(set(ap or ()) - set(of_queries)):
+            self._fault(cell, f"{name} of the queries is stored, and its codes give none")
         return True
 
     def _without_codes(self, record: RunRecord, ap: Mapping[str, Array] | None) -> None:
@@ -196,10 +203,13 @@ class RunChecker:
         cell, said, rules = record.cell, record.evaluation, self.rules.rules
         by_params = {"k": self.rules.cutoffs[cell.dataset], "denominator": rules.denominator, "empty": rules.empty}
         self._differences(cell, said.model_dump(), by_params)
-        if ap is None or set(ap) != set(AP):
+        means = dict(zip(AP, (said.map, said.map_optimistic, said.map_pessimistic), strict=True))
+        if said.asymmetric is not None:
+            means[ASYMMETRIC_AP] = said.asymmetric.map
+        if ap is None or set(ap) != set(means):
             self._fault(cell, "no average precision of its queries")
             return
-        for name, of_record in zip(AP, (said.map, said.map_optimistic, said.map_pessimistic), strict=True):
+        for name, of_record in means.items():
             values = [0.0 if math.isnan(x) else x for x in ap[name].tolist() if rules.empty == "zero" or x == x]
             if not math.isclose(math.fsum(values) / max(len(values), 1), of_record, abs_tol=1e-12):
                 self._fault(cell, f"{name} is not the mean over its queries")
@@ -213,6 +223,13 @@ class RunChecker:
                     groups.setdefault(value, []).append(cell.name)
             for value, cells in _minorities(groups):
                 self.findings.note(f"mixed {name}: {value} in {', '.join(cells)}")
+
+
+def _by_name(summary: EvaluationSummary) -> dict[str, Any]:
+    """The numbers of a summary by name, those of the asymmetric ranking after that word."""
+    found = summary.model_dump()
+    asymmetric = found.pop("asymmetric") or {}
+    return {**found, **{f"asymmetric {name}": value for name, value in asymmetric.items()}}
 
 
 def _versions(record: RunRecord) -> Iterator[str]:

@@ -78,11 +78,13 @@ def legend(figure: Figure, results: Results, looks: Looks) -> None:
 
 
 def best_words(results: Results) -> str:
-    """Which method leads in each setting at the longest codes, in words, for alternative texts."""
+    """Which method without external text leads in each setting at the longest codes, for alternative texts."""
     words = []
     for setting in results.settings:
         bits = results.bits(setting)[-1]
-        scores = {m: v for m in results.ran if (v := results.mean(setting, m, bits, "map")) is not None}
+        scores = {m: v for m in results.ranked if (v := results.mean(setting, m, bits, "map")) is not None}
+        if not scores:
+            continue
         best = max(scores, key=lambda method: scores[method])
         where = f"{results.setting_title(setting)} at {bits} bits"
         words.append(f"on {where} {results.title(best)} has the highest mAP, {scores[best]:.3f}")

@@ -88,11 +88,11 @@ def by_quality(results: Results) -> list[str]:
 
 
 def best_of_panels(results: Results) -> list[str]:
-    """The methods that have the highest mAP of a setting at a code length, each once."""
+    """The methods that have the highest mAP of a setting at a code length, among those without external text."""
     winners = []
     for panel in _panels(results):
-        maps = {method: found for method in results.ran if (found := _map(results, method, panel)) is not None}
-        winners.append(max(maps, key=lambda method: maps[method]))
+        maps = {method: found for method in results.ranked if (found := _map(results, method, panel)) is not None}
+        winners += [max(maps, key=lambda method: maps[method])] if maps else []
     return list(dict.fromkeys(winners))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hashbench.report.bundle import Submission
 from hashbench.report.results import Results, Setting
@@ -24,6 +25,10 @@ from hashbench.report.tables.submitted import of_setting, submitted_notes, submi
 from hashbench.types import Array
 
 MARKS_NOTE = "Bold: the best method; underlined: the second best; compared as printed."
+EXTERNAL_TEXT = "Told external text; not ranked with methods that learn from images alone"
+ASYMMETRIC = "Asymmetric: real-valued queries against database bits; not comparable with Hamming distances"
+
+Grid = Sequence[tuple[str, int]]  # data set, code length
 
 
 def table1(
@@ -34,21 +39,21 @@ def table1(
 ) -> Table:
     """Table 1: mAP@k of every method by data set and code length, mean ± standard deviation over seeds.
 
-    `pvalue(a, b)` compares the per-query AP (means over seeds) of the best method and the runner-up of a column.
+    Methods that are told external text, and asymmetric rankings, stand in sections of their own below the others, and
+    nothing marks them. `pvalue(a, b)` compares the per-query AP (means over seeds) of the best method and the runner-up
+    of a column.
     """
     grid = _dataset_grid(results)
     rows: list[Row] = []
     for heading, settings in _backbone_sections(results):
-        section = [
-            Row(_method_heading(results, heading, method), _map_cells(results, settings, grid, method))
-            for method in results.ran
-        ]
-        section = marked([row for row in section if any(cell.value is not None for cell in row.cells)])
-        for number in range(len(grid)):
+        section = marked(_map_rows(results, heading, settings, grid, results.ranked))
+        for number in range(len(grid)) if section else ():
             section = with_significance(
                 section, number, lambda c: results.ap(Setting(c.dataset, c.backbone), c.method, c.bits), pvalue
             )
         rows += section
+        rows += _map_rows(results, _joined(heading, EXTERNAL_TEXT), settings, grid, results.external_text)
+        rows += _asymmetric_rows(results, _joined(heading, ASYMMETRIC), settings, grid)
     submitted = submitted_rows(results, submissions, SUBMITTED, [_map_column(results, *each) for each in grid])
     return Table(
         "table1",
@@ -60,11 +65,37 @@ def table1(
             MARKS_NOTE,
             f"†: the lead over the runner-up is not significant "
             f"(paired bootstrap over queries, p ≥ {SIGNIFICANCE_LEVEL}).",
+            *results.left_out,
             *submitted_notes(submitted, submissions),
             *version_notes(results, results.ran),
         ),
         provenance(results, results.ran, profile),
     )
+
+
+def _map_rows(
+    results: Results, group: str, settings: Sequence[Setting], grid: Grid, methods: Sequence[str]
+) -> list[Row]:
+    """The mAP of those of `methods` that were run on the backbone of these settings."""
+    rows = [
+        Row(_method_heading(results, group, method), _map_cells(results, settings, grid, method)) for method in methods
+    ]
+    return [row for row in rows if any(cell.value is not None for cell in row.cells)]
+
+
+def _asymmetric_rows(results: Results, group: str, settings: Sequence[Setting], grid: Grid) -> list[Row]:
+    """The mAP of rankings by real-valued queries, of the methods that give these."""
+    rows = []
+    for method in results.ran:
+        cells = _map_cells(results, settings, grid, method, "asymmetric ", "asymmetric_map")
+        if any(cell.value is not None for cell in cells):
+            heading = _method_heading(results, group, method)
+            rows.append(Row(replace(heading, label=f"{heading.label} (asymmetric)"), cells))
+    return rows
+
+
+def _joined(heading: str, section: str) -> str:
+    return f"{heading}. {section}" if heading else section
 
 
 def _dataset_grid(results: Results) -> list[tuple[str, int]]:
@@ -97,13 +128,13 @@ def _method_heading(results: Results, group: str, method: str) -> Heading:
 
 
 def _map_cells(
-    results: Results, settings: Sequence[Setting], grid: Sequence[tuple[str, int]], method: str
+    results: Results, settings: Sequence[Setting], grid: Grid, method: str, kind: str = "", column: str = "map"
 ) -> tuple[Cell, ...]:
-    """A method's mAP in each column of the grid, on the backbone of these settings."""
-    names = {s.dataset: map_name(results.any_run(s).evaluation.k) for s in results.settings}
+    """A method's mAP, of a kind, in each column of the grid, on the backbone of these settings."""
+    names = {s.dataset: f"{kind}{map_name(results.any_run(s).evaluation.k)}" for s in results.settings}
     backbone = settings[0].backbone
     return tuple(
-        cell_of(results, Setting(dataset, backbone), method, bits, names[dataset], "map") for dataset, bits in grid
+        cell_of(results, Setting(dataset, backbone), method, bits, names[dataset], column) for dataset, bits in grid
     )
 
 
@@ -133,15 +164,9 @@ def table2(
     for setting in results.settings:
         for bits in results.bits(setting):
             heading = f"{results.setting_title(setting)}, {bits} bits"
-            section = [
-                Row(
-                    _method_heading(results, heading, method),
-                    tuple(cell_of(results, setting, method, bits, m.name, m.column, m.format) for m in metrics),
-                )
-                for method in results.ran
-                if results.runs(setting, method, bits)
-            ]
-            rows += marked(section)
+            rows += marked(_metric_rows(results, heading, setting, bits, results.ranked, metrics))
+            told = _joined(heading, EXTERNAL_TEXT)
+            rows += _metric_rows(results, told, setting, bits, results.external_text, metrics)
             columns = [(setting.dataset, bits, metric) for metric in metrics]
             rows += submitted_rows(results, of_setting(results, submissions, setting), heading, columns)
     return Table(
@@ -154,8 +179,23 @@ def table2(
         (
             MARKS_NOTE,
             "Found nothing: share of queries with no database item within radius 2; their precision counts 0.",
+            *results.left_out,
             *submitted_notes(rows, submissions),
             *version_notes(results, results.ran),
         ),
         provenance(results, results.ran, profile),
     )
+
+
+def _metric_rows(
+    results: Results, group: str, setting: Setting, bits: int, methods: Sequence[str], metrics: Sequence[Metric]
+) -> list[Row]:
+    """A row of Table 2 for those of `methods` that were run in a setting."""
+    return [
+        Row(
+            _method_heading(results, group, method),
+            tuple(cell_of(results, setting, method, bits, m.name, m.column, m.format) for m in metrics),
+        )
+        for method in methods
+        if results.runs(setting, method, bits)
+    ]

@@ -83,7 +83,8 @@ def _value(run: EvaluatedCell, column: str) -> float:
     if column.startswith("precision_at_"):
         at = dict(zip(run.evaluation.ranks, run.evaluation.precision_at, strict=True))
         return at.get(int(column.rpartition("_")[2]), math.nan)
-    return float(getattr(run.evaluation, column))
+    measures = run.evaluation.measures
+    return measures[column] if column in measures else float(getattr(run.evaluation, column))
 
 
 def _require_same_rules(results: Results, method: str, run: EvaluatedCell) -> None:
