@@ -31,9 +31,9 @@ from hashbench.errors import HashbenchError
 from hashbench.fitting import fit_cells
 from hashbench.learning.networks import HeadMethod, fit_side_by_side
 from hashbench.learning.session import Session, Stopped
-from hashbench.methods.base import Method
+from hashbench.methods.base import GivesLogits, Method
 from hashbench.methods.registry import load_method
-from hashbench.types import Array, FitLog, ItemView, Paper, Split, TrainView
+from hashbench.types import Array, Codes, FitLog, ItemView, Paper, Split, TrainView
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = Path(os.environ.get("HASHBENCH_PARAMS", ROOT / "params.yaml"))
@@ -277,6 +277,18 @@ def test_a_second_fit_leaves_nothing_of_the_first(code):
     method.fit(train_view(seed=5), 32, 3, session=Session())
     method.fit(train_view(), 16, 11, Session())
     assert np.array_equal(method.encode(item_view()), fitted(code)[0].encode(item_view()))
+
+
+def test_logits_if_it_gives_them_are_those_of_its_bits_whatever_is_encoded_with_them(code):
+    if not isinstance(method := fitted(code)[0], GivesLogits):
+        assert not hasattr(method, "logits")
+        return
+    items = item_view()
+    logits = method.logits(items)
+    codes = Codes.pack(method.encode(items), logits=logits)  # refuses what is not finite, float32, or of other signs
+    assert np.abs(codes.logits).min() > 0
+    for rows in (np.array([5]), np.array([3, 20, 7])):
+        assert np.array_equal(method.logits(rows_of(items, rows)), logits[rows])
 
 
 def test_only_what_it_needs_is_read_and_row_numbers_mean_nothing(code):
