@@ -18,7 +18,6 @@ import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,9 +30,11 @@ from hashbench.errors import HashbenchError
 from hashbench.fitting import fit_cells
 from hashbench.learning.networks import HeadMethod, fit_side_by_side
 from hashbench.learning.session import Session, Stopped
-from hashbench.methods.base import Method
+from hashbench.methods.base import GivesLogits, Method
 from hashbench.methods.registry import load_method
-from hashbench.types import Array, FitLog, ItemView, Paper, Split, TrainView
+from hashbench.types import Array, Codes, FitLog, ItemView, Paper, Split, TrainView
+
+from .drawn import ITEM_FIELDS, N_TRAIN, features, item_view, rows_of, train_view
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = Path(os.environ.get("HASHBENCH_PARAMS", ROOT / "params.yaml"))
@@ -41,7 +42,7 @@ PARAMS = Path(os.environ.get("HASHBENCH_PARAMS", ROOT / "params.yaml"))
 DETERMINISTIC = {"pcah", "sh"}  # nothing in their fit is drawn
 REFUSED = {("agh2", 13): "even"}  # a code length that a method cannot give, and why
 
-N_TRAIN, N_FEATURES, N_TOKEN_FEATURES, N_VIEWS, N_PATCHES, BATCH_SIZE = 160, 80, 40, 4, 4, 32
+BATCH_SIZE = 32
 
 
 def _defines_a_method(path: Path) -> bool:
@@ -90,54 +91,6 @@ def _hyperparameters(code: str) -> dict:
 
 def new_method(code: str) -> Method:
     return load_method(code)(**_hyperparameters(code))
-
-
-def features(n: int, seed: int) -> dict[str, Array]:
-    """Everything that a run can provide of n images: five groups, non-negative pooled features as after a ReLU."""
-    rng = np.random.default_rng(seed)
-    groups = rng.integers(5, size=n)
-    centres = np.random.default_rng(99)
-    pooled_centres, token_centres = (centres.normal(size=(5, d)) for d in (N_FEATURES, N_TOKEN_FEATURES))
-
-    def draw(spread: float, *shape: int, of: Array) -> Array:
-        return (of + rng.normal(size=shape) * spread).astype(np.float32)
-
-    base, token_base = pooled_centres[groups], token_centres[groups]
-    pooled = np.maximum(draw(0.7, n, N_FEATURES, of=base) + 0.5, 0)
-    tokens = draw(0.7, N_VIEWS, n, N_PATCHES, N_TOKEN_FEATURES, of=token_base[None, :, None])
-    return {
-        "pooled": pooled,
-        "token_mean": draw(0.3, n, N_TOKEN_FEATURES, of=token_base),
-        "images": rng.integers(256, size=(n, 8, 8, 3), dtype=np.uint8),
-        "views": np.maximum(draw(0.3, N_VIEWS, n, N_FEATURES, of=pooled[None]), 0),
-        "view_tokens": tokens.astype(np.float16),
-        **joint_embeddings(token_base, centres),
-    }
-
-
-def joint_embeddings(rows: Array, rng: np.random.Generator) -> dict[str, Any]:
-    """What a vision-language model says of images, here noisy `rows`, and of the names of some of them."""
-    n, width = rows.shape
-    shapes = {"clip_pooled": (n, width), "clip_views": (N_VIEWS, n, width)}
-    images = {name: (rows + rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
-    texts = rng.normal(size=(12, width)).astype(np.float32)
-    embeddings = {**images, "clip_concepts": texts, "clip_nouns": texts[::-1]}
-    return {**embeddings, "embedded_by": dict.fromkeys(embeddings, "a made-up model")}
-
-
-_ITEM_FIELDS = ("pooled", "token_mean", "images", "clip_pooled")
-
-
-def train_view(n: int = N_TRAIN, seed: int = 0, **changes: Array | None) -> TrainView:
-    return TrainView(np.arange(n), **{**features(n, seed), **changes})
-
-
-def item_view(n: int = 37, seed: int = 1, **changes: Array | None) -> ItemView:
-    return ItemView(np.arange(n), **{**{k: v for k, v in features(n, seed).items() if k in _ITEM_FIELDS}, **changes})
-
-
-def rows_of(items: ItemView, rows: Array) -> ItemView:
-    return ItemView(items.rows[rows], **{field: getattr(items, field)[rows] for field in _ITEM_FIELDS})
 
 
 @lru_cache
@@ -189,13 +142,13 @@ class InRun:
     arrays: dict[str, Array]
 
     def items(self, rows: Array) -> ItemView:
-        return ItemView(rows, **{field: self.arrays[field][rows] for field in _ITEM_FIELDS})
+        return ItemView(rows, **{field: self.arrays[field][rows] for field in ITEM_FIELDS})
 
 
 def codes_by_labels(method_of, folder: Path) -> list[bytes]:
     """The codes of a run in an empty folder, of one beside the labels that a run leaves, of one with them permuted."""
     train, queries, rows = features(N_TRAIN, 0), features(40, 1), np.arange(N_TRAIN + 40)
-    arrays = {field: np.concatenate([train[field], queries[field]]) for field in _ITEM_FIELDS}
+    arrays = {field: np.concatenate([train[field], queries[field]]) for field in ITEM_FIELDS}
     labels = np.eye(5, dtype=np.bool_)[np.random.default_rng(4).integers(5, size=len(rows))]
     found = []
     for name, shown in {"empty": labels, "labelled": labels, "permuted": labels[::-1]}.items():
@@ -281,11 +234,23 @@ def test_a_second_fit_leaves_nothing_of_the_first(code):
     assert np.array_equal(method.encode(item_view()), fitted(code)[0].encode(item_view()))
 
 
+def test_logits_if_it_gives_them_are_those_of_its_bits_whatever_is_encoded_with_them(code):
+    if not isinstance(method := fitted(code)[0], GivesLogits):
+        assert not hasattr(method, "logits")
+        return
+    items = item_view()
+    logits = method.logits(items)
+    codes = Codes.pack(method.encode(items), logits=logits)  # refuses what is not finite, float32, or of other signs
+    assert np.abs(codes.logits).min() > 0
+    for rows in (np.array([5]), np.array([3, 20, 7])):
+        assert np.array_equal(method.logits(rows_of(items, rows)), logits[rows])
+
+
 def test_only_what_it_needs_is_read_and_row_numbers_mean_nothing(code):
     needs, method = load_method(code).needs, new_method(code)
     given = {field: value for field, value in features(N_TRAIN, 0).items() if field in needs | {"embedded_by"}}
     method.fit(TrainView(np.arange(N_TRAIN)[::-1] + 1000, **given), 16, 11, Session())
-    items = item_view(**{field: None for field in _ITEM_FIELDS if field not in needs})
+    items = item_view(**{field: None for field in ITEM_FIELDS if field not in needs})
     assert np.array_equal(method.encode(items), fitted(code)[0].encode(item_view()))
 
 
@@ -294,7 +259,7 @@ def test_inputs_stay_as_they_were(code):
     before = [{field: value.copy() for field, value in arrays.items()} for arrays in (train, items)]
     method = new_method(code)
     method.fit(TrainView(np.arange(N_TRAIN), **train), 16, 11, Session())
-    method.encode(ItemView(np.arange(37), **{field: items[field] for field in _ITEM_FIELDS}))
+    method.encode(ItemView(np.arange(37), **{field: items[field] for field in ITEM_FIELDS}))
     for arrays, copies in zip((train, items), before, strict=True):
         assert all(np.array_equal(arrays[field], copies[field]) for field in arrays)
 
@@ -351,7 +316,7 @@ def test_equal_rows_are_hashed_alike_or_refused(code):
         method.fit(TrainView(np.arange(40), **equal), 8, 0, Session())
     except HashbenchError:
         return
-    items = ItemView(np.arange(40), **{field: equal[field] for field in _ITEM_FIELDS})
+    items = ItemView(np.arange(40), **{field: equal[field] for field in ITEM_FIELDS})
     assert len(np.unique(method.encode(items), axis=0)) == 1
 
 
@@ -362,7 +327,7 @@ def test_values_that_are_not_finite_are_refused(code):
             spoilt.reshape(-1)[-7] = bad
             with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
                 new_method(code).fit(train_view(**{field: spoilt}), 16, 0, Session())
-            if field in _ITEM_FIELDS:
+            if field in ITEM_FIELDS:
                 with pytest.raises(HashbenchError, match=f"{field} holds values that are not finite"):
                     fitted(code)[0].encode(item_view(N_TRAIN, **{field: spoilt}))
 
