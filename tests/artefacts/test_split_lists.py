@@ -141,7 +141,9 @@ def spoil(text):
         ("c.jpg 1 2\n", "train.txt, line 1: after an item's name come labels of 0 and 1"),
         ("3\tx\n", "train.txt, line 1: a row number, class numbers and a file"),
         ("3\t0\n", "names some items by row number and others by file"),
-        ("b.jpg 1 0\nb.jpg 1 0\n", "train names a row twice"),
+        ("c.jpg 1 0\nc.jpg 1 0\n", "train names a row twice"),
+        ("b.jpg 0 1\n", "gives the item b.jpg other labels in one list than in another"),
+        ("\n", "the list of the part train names no item"),
         ("a.jpg 1 0\n", "1 rows are both query and train"),
     ],
 )
@@ -170,3 +172,33 @@ def test_labels_and_items_must_be_those_of_the_data_set(tmp_path):
         read_listed(target, a_dataset(other, files))
     with pytest.raises(HashbenchError, match="data set tiny has no item part"):
         read_listed(target, a_dataset(split, [f"z{row}.jpg" for row in range(40)]))
+
+
+def said_of(path):
+    """The sentence by which lists are refused, if they are."""
+    try:
+        return read_listed(path).name
+    except HashbenchError as error:
+        return str(error)
+
+
+LINES = st.text(alphabet="0123456789 \t,#abq.jpg\n\rx/é\x00", max_size=60)
+
+
+@given(texts=st.tuples(LINES, LINES, LINES))
+@settings(max_examples=150, deadline=None)
+def test_whatever_stands_in_a_list_ends_in_a_split_or_a_sentence(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp("lists")
+    for name, text in zip(("test", "train", "database"), texts, strict=True):
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8", newline="")
+    (folder / "s.csv").write_text("part,row,labels\n" + "".join(texts), encoding="utf-8", newline="")
+    for path in (folder, folder / "s.csv"):
+        assert "\n" not in said_of(path)
+
+
+def test_a_list_cannot_ask_for_all_memory(tmp_path):
+    spoil("999999999\t999999999\n")(tmp_path)
+    for name in ("test", "database"):
+        (tmp_path / f"{name}.txt").write_text(f"{len(name)}\t0\n")
+    with pytest.raises(HashbenchError, match="no data set has as many of both"):
+        read_listed(tmp_path)

@@ -93,6 +93,12 @@ def test_another_split_is_named_where_only_its_labels_are_at_hand():
     assert difference.b == "digits, digest 1"
 
 
+def test_without_any_answer_there_is_nothing_to_explain():
+    nothing = replace(CODES, query_labels=LABELS[:10] + 9)
+    with pytest.raises(HashbenchError, match="no query has anything relevant"):
+        explain(side(codes=nothing, empty="nan"), side("b", codes=nothing, k=5, empty="nan"))
+
+
 def test_without_the_codes_of_the_first_nothing_can_be_tried():
     with pytest.raises(HashbenchError, match="the codes of a are not at hand"):
         explain(Side("a", 0.5, OWN), side("b"))

@@ -80,6 +80,13 @@ def test_no_convention_is_shown_that_changes_nothing(codes):
             assert each.convention.denominator == "relevant_in_top_k"
 
 
+def test_label_sets_that_are_too_many_to_tell_apart_are_not_compared():
+    labels = (np.arange(1200)[:, None] >> np.arange(11)) & 1
+    bits = np.random.default_rng(0).integers(0, 2, (1200, 8))
+    many = GivenCodes(labels[:3], labels[3:], bits[:3], bits[3:])
+    assert {each.labels for each in candidates(many, {})} == {"any", "first"}
+
+
 def test_a_value_matches_as_it_is_printed(codes):
     value = map_of(codes, Convention())
     for decimals in (1, 2, 3, 4):

@@ -18,7 +18,8 @@ from hashbench.data.lists import row_finder
 from hashbench.errors import HashbenchError
 from hashbench.types import Array, Split
 
-_DIGEST = re.compile(r"hashbench split digest ([0-9a-f]{12}), protocol (\S+), (\d+) rows, (\d+) classes")
+_DIGEST = re.compile(r"hashbench split digest ([0-9a-f]{12}), protocol (\S+), (\d{1,9}) rows, (\d{1,9}) classes")
+_MOST_LABELS = 1 << 30  # rows times classes: as many bytes
 _FORMS = "a folder with test.txt, train.txt and database.txt, or a .csv, .npz or .safetensors file"
 
 
@@ -57,6 +58,9 @@ def read_listed(path: Path, dataset: Dataset | None = None) -> Split:
     if path.suffix == ".npz":
         return _read_npz(path)
     listed = _read(path)
+    for part, items in listed.parts.items():
+        if not items:
+            raise HashbenchError(f"{path}: the list of the part {part} names no item")
     split = _placed(listed, dataset) if dataset is not None else _numbered(path, listed)
     _check_digest(path, split, listed.header)
     return split
@@ -119,7 +123,8 @@ def _read_csv(path: Path) -> Listed:
     lines = path.read_text(encoding="utf-8").splitlines()
     header = _header(lines[:1])
     parts: dict[str, list[Item]] = {}
-    for number, row in enumerate(csv.DictReader(line for line in lines if not line.startswith("#")), start=1):
+    reader = csv.DictReader((line for line in lines if not line.startswith("#")), restval="")
+    for number, row in enumerate(reader, start=1):
         if row["part"] not in (*PARTS, UNUSED):
             raise HashbenchError(f"{path}, row {number}: the part '{row['part']}' is none of {', '.join(PARTS)}")
         item = _of_fields(f"{path}, row {number}", row["row"], row["labels"], row.get("file") or "")
@@ -174,8 +179,13 @@ def _numbered(path: Path, listed: Listed) -> Split:
     c = max([c, *(number + 1 for item in items for number in item.classes or ())])
     if max(row_of.values()) >= n:
         raise HashbenchError(f"{path} names row {max(row_of.values())}, and its header says that there are {n}")
+    if n * c > _MOST_LABELS:
+        raise HashbenchError(f"{path} names row {n - 1:,} and class {c - 1:,}: no data set has as many of both")
     labels = np.zeros((n, c), np.bool_)
+    classes_of: dict[str, tuple[int, ...] | None] = {}
     for item in items:
+        if classes_of.setdefault(item.name, item.classes) != item.classes:
+            raise HashbenchError(f"{path} gives the item {item.name} other labels in one list than in another")
         labels[row_of[item.name], list(item.classes or ())] = True
     parts = {part: np.array([row_of[item.name] for item in listed.parts[part]], np.int64) for part in PARTS}
     return Split(name, **parts, labels=labels)

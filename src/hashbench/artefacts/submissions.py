@@ -22,6 +22,7 @@ from hashbench.records import Cell, SubmittedRecord
 from hashbench.types import Array, Codes, Split
 
 SUBMISSIONS = "submissions"
+_PARTS = ("query", "database")
 _CODES, _RECORDS, _NOTES = "codes.safetensors", "records.jsonl", "metadata.yaml"
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\n\r]*$")]
 
@@ -46,7 +47,7 @@ def write_submission(
     """Write what a submission consists of."""
     arrays: dict[str, Array] = {}
     for cell, pair in codes.items():
-        for part, value in zip(("query", "database"), pair, strict=True):
+        for part, value in zip(_PARTS, pair, strict=True):
             arrays[_key(cell, part)] = value.packed
             arrays |= {_key(cell, f"{part}_{name}"): parity for name, parity in _parities(value.packed).items()}
     store.write_plain_tensors(folder / _CODES, arrays, {})
@@ -92,14 +93,18 @@ def read_submitted_codes(folder: Path, splits: Mapping[str, Split]) -> dict[Cell
         arrays, _ = store.read_plain_tensors(path)
     except store.DamagedError as error:
         raise HashbenchError(f"{path} is damaged ({_flipped(path) or error.why}); restore it from git") from None
-    found = {}
-    for cell in sorted({cell for cell, _ in map(_parsed, arrays)}):
-        if cell.dataset not in splits:
-            raise HashbenchError(f"{path}: {cell.name} is of no data set whose split is here")
-        parts = [(arrays[_key(cell, part)], getattr(splits[cell.dataset], part)) for part in ("query", "database")]
-        query, database = (Codes(packed, cell.bits, rows) for packed, rows in parts)
-        found[cell] = (query, database)
-    return found
+    try:
+        cells = sorted({cell for cell, _ in map(_parsed, arrays)})
+        return {cell: _pair(arrays, cell, splits[cell.dataset]) for cell in cells}
+    except (KeyError, ValueError) as error:
+        raise HashbenchError(
+            f"{path} does not hold query and database codes of splits that are here ({error})"
+        ) from None
+
+
+def _pair(arrays: Mapping[str, Array], cell: Cell, split: Split) -> tuple[Codes, Codes]:
+    query, database = (Codes(arrays[_key(cell, part)], cell.bits, getattr(split, part)) for part in _PARTS)
+    return query, database
 
 
 def _key(cell: Cell, part: str) -> str:
@@ -132,7 +137,7 @@ def _flipped(path: Path) -> str:
 def _odd_bits(arrays: Mapping[str, Array]) -> Iterator[str]:
     for key in sorted(arrays):
         cell, part = _parsed(key)
-        if part not in ("query", "database"):
+        if part not in _PARTS:
             continue
         now = _parities(arrays[key])
         rows, bits = (

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="A [B]",
         help="FILE.npz, a .json of `hashbench evaluate`, RESULTS:RUN such as results/quick:RUN, or a number; rules may "
-        "follow, such as @k=1000,order=database",
+        "follow a file of codes or a number, such as @k=1000,order=database",
     )
     parser.add_argument("--number", metavar="0.704", help="list the conventions that give this number from FILE")
     parser.add_argument("--json", action="store_true", help="print JSON")

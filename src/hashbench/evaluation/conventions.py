@@ -18,6 +18,7 @@ from hashbench.evaluation.contestants import evaluate_given
 from hashbench.evaluation.given import GivenCodes, label_matrices
 from hashbench.evaluation.packing import PackedItems, pack_codes, pack_labels, unpack_codes
 from hashbench.evaluation.rules import Denominator, Empty, check_choice
+from hashbench.progress import track
 from hashbench.types import Array
 
 Labels = Literal["any", "same_set", "first"]
@@ -106,15 +107,14 @@ def maps_of(given: GivenCodes, conventions: Iterable[Convention]) -> dict[Conven
 
     Raises HashbenchError where the file lacks the row numbers or the outputs that a convention needs.
     """
-    ranked: dict[tuple[str, ...], list[Convention]] = {}
-    found: dict[Convention, float] = {}
+    groups: dict[tuple[object, ...], list[Convention]] = {}
     for each in dict.fromkeys(conventions):
-        if each.order == "random":
-            found[each] = _expected(given, each)
-        else:
-            ranked.setdefault((each.labels, each.self_matches, each.order, each.ranking), []).append(each)
-    for group in ranked.values():
-        found |= _ranked(_as_ruled(given, group[0]), group)
+        expected = (each.k, each.denominator) if each.order == "random" else ()
+        groups.setdefault((each.labels, each.self_matches, each.order, each.ranking, *expected), []).append(each)
+    found: dict[Convention, float] = {}
+    for group in track(list(groups.values()), "conventions"):
+        measure = _expected if group[0].order == "random" else _ranked
+        found |= measure(_as_ruled(given, group[0]), group)
     return found
 
 
@@ -136,9 +136,11 @@ def _as_ruled(given: GivenCodes, convention: Convention) -> GivenCodes:
     return replace(given, query_labels=sets[: len(query)], database_labels=sets[len(query) :])
 
 
-def _expected(given: GivenCodes, convention: Convention) -> float:
-    rules = {"k": convention.k, "denominator": convention.denominator, "empty": convention.empty}
-    return evaluate_given(_as_ruled(given, convention), **rules).map
+def _expected(given: GivenCodes, conventions: list[Convention]) -> dict[Convention, float]:
+    """The expectation over random order in ties, by conventions that differ in nothing but queries without relevant
+    items."""
+    evaluation = evaluate_given(given, k=conventions[0].k, denominator=conventions[0].denominator)
+    return {each: replace(evaluation, empty=each.empty).map for each in conventions}
 
 
 def _ranked(given: GivenCodes, conventions: list[Convention]) -> dict[Convention, float]:
@@ -172,7 +174,7 @@ def ranks_of_relevant(given: GivenCodes, order: TieOrder, ranking: Ranking) -> I
         if signs is not None and given.query_outputs is not None:
             distance = -(signs @ given.query_outputs[position].astype(np.float64))
         else:
-            distance = np.bitwise_count(database.codes ^ query.codes[position]).sum(axis=1)
+            distance = np.bitwise_count(database.codes ^ query.codes[position]).sum(axis=1, dtype=np.int16)
         relevant = (database.labels & query.labels[position]).any(axis=1)
         if given.query_rows is not None and given.database_rows is not None:
             others = given.database_rows != given.query_rows[position]
@@ -194,7 +196,10 @@ def _sorted(distance: Array, relevant: Array, order: TieOrder) -> Array:
         return np.argsort(distance.astype(np.float32))
     if order == "database":
         return np.argsort(distance, kind="stable")
-    return np.lexsort((relevant if order == "pessimistic" else ~relevant, distance))
+    second = relevant if order == "pessimistic" else ~relevant
+    if distance.dtype == np.int16:  # one key, which NumPy sorts without comparisons
+        return np.argsort(2 * distance + second, kind="stable")
+    return np.lexsort((second, distance))
 
 
 def average_precisions(ranks: Array, cutoffs: Array, area: Area) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -77,6 +78,8 @@ def explain(a: Side, b: Side) -> Explanation:
         raise HashbenchError(f"the codes of {a.name} are not at hand: the first of the two must have codes")
     changes = [("", "", "", a.codes, Convention(**a.convention)), *_changes(a, b)]
     values = [map_of(codes, convention) for *_, codes, convention in changes]
+    if not math.isfinite(values[0]):
+        raise HashbenchError(f"{a.name}: no query has anything relevant in the database, so there is no mAP to explain")
     steps = tuple(
         Step(setting, before, after, value, value - last)
         for (setting, before, after, *_), value, last in zip(changes[1:], values[1:], values, strict=False)
