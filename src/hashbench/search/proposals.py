@@ -52,16 +52,14 @@ def _distribution(allowed: Range | list[Value]) -> BaseDistribution:
 def hyperparameters_of(
     drawn: Mapping[str, Any], present: Mapping[str, Value], space: Mapping[str, Space], n_train: int
 ) -> dict[str, Value]:
-    """The setting that a draw means: numbers to three digits, lengths in whole epochs of `n_train` rows."""
-    values = {name: _rounded(value) for name, value in drawn.items()}
-    setting = {**present, **values}
+    """The setting that a draw means: of a range numbers to three digits, lengths in whole epochs of `n_train` rows."""
+    setting = {**present, **drawn}
+    for name, allowed in space.items():
+        if isinstance(allowed, Range) and not allowed.is_whole:
+            setting[name] = float(f"{drawn[name]:.3g}")
     for name in lengths_of(space):
         setting[name] = max(1, round(drawn[name] / steps_an_epoch(setting, n_train)))
     return setting
-
-
-def _rounded(value: Any) -> Value:
-    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def draw_of(setting: Mapping[str, Value], space: Mapping[str, Space], budget: Budget, n_train: int) -> dict[str, Any]:

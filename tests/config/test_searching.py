@@ -1,0 +1,154 @@
+"""The blocks `search` and `official` of params.yaml: what is refused, and what a profile makes of them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers import ROOT, read_params
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashbench.config.lengths import cut, steps_an_epoch, steps_of
+from hashbench.config.params import Params, load_params
+from hashbench.config.selection import fit_params, report_params, search_params
+from hashbench.errors import HashbenchError
+
+GOOD: dict[str, Any] = read_params(ROOT)
+
+
+def loaded(folder: Path, **places: Any) -> Params:
+    """params.yaml with other values at some places, `a__b__c` for the key a.b.c."""
+    params = copy.deepcopy(GOOD)
+    for place, value in places.items():
+        *way, last = place.split("__")
+        block = params
+        for key in way:
+            block = block[key]
+        block[last] = value
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    return load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        ("search__spaces__nsj", {"m": [1, 2]}, "search.spaces: unknown name 'nsj'; did you mean 'nsh'?"),
+        ("search__spaces__nsh", {"n": [1, 2]}, "search.spaces.nsh: unknown name 'n'"),
+        ("search__spaces__nsh__m", [1], "key 'search.spaces.nsh.m' is [1]"),
+        ("search__spaces__nsh__m", {"low": 3, "high": 3}, "nsh.m.low' must be below high, which is 3, got 3"),
+        ("search__spaces__nsh__m", {"low": 0, "high": 3, "log": True}, "nsh.m.low' must be above 0 on a logarithmic"),
+        ("search__spaces__nsh__m", {"low": 0, "high": 3}, "key 'search.spaces.nsh.m' is 0; it must be a whole number"),
+        ("search__spaces__nsh__m", {"low": 1.0, "high": 3.0}, "key 'search.spaces.nsh.m' is 1.0; it must be a whole"),
+        (
+            "search__spaces__nsh__m",
+            {"low": 1, "high": 40},
+            "'search.spaces.nsh.m' is 40; it must be below batch_size",
+        ),
+        ("search__spaces__nsh__sorter", ["softsort", "bubble"], "key 'search.spaces.nsh.sorter' is 'bubble'"),
+        ("search__spaces__dsh__neighbours", "steps", "key 'search.spaces.dsh' has a length in steps, which takes a"),
+        (
+            "search__spaces__agh1__anchors",
+            {"low": 5, "high": 9},
+            "'search.spaces.agh1.nearest' is 10; it must be at most",
+        ),
+        ("search__trials", 1, "key 'search.trials' is 1"),
+        ("search__hold_outs", 11, "key 'search.hold_outs' is 11"),
+        ("search__steps", {"low": 0.5, "high": 3.0}, "key 'search.steps' must be whole numbers from 1 on"),
+        ("official__nsh", {"n": {"value": 1, "source": "paper"}}, "official.nsh: unknown name 'n'"),
+        ("official__nsj", {}, "official: unknown name 'nsj'"),
+        ("official__nsh__epochs", {"value": 0, "source": "paper"}, "key 'official.nsh.epochs.value' is 0"),
+        ("profiles__quick__settings", "tuned", "key 'profiles.quick.settings' is 'tuned'"),
+    ],
+)
+def test_a_wrong_block_is_refused_in_one_sentence(tmp_path: Path, place: str, value: Any, sentence: str) -> None:
+    with pytest.raises(HashbenchError) as error:
+        loaded(tmp_path, **{place: value})
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_space_decides_no_fit_and_no_table(tmp_path: Path) -> None:
+    before, after = loaded(tmp_path), loaded(tmp_path, search__spaces__nsh={"m": [2, 5]}, search__trials=99)
+    for method in before.methods:
+        assert fit_params(after, "quick", method) == fit_params(before, "quick", method)
+    assert report_params(after, "quick", "methods") == report_params(before, "quick", "methods")
+    assert search_params(after, "quick", "nsh") != search_params(before, "quick", "nsh")
+
+
+def test_official_settings_lie_over_a_profile_and_under_its_overrides(tmp_path: Path) -> None:
+    official = {"m": {"value": 1, "source": "paper"}, "epochs": {"value": 200, "source": "paper"}}
+    overrides = {"nsh": {"m": {"value": 3, "source": "ours"}}}
+    params = loaded(tmp_path, official={"nsh": official}, profiles__quick__settings="official")
+    searched = loaded(tmp_path, official={"nsh": official}).method("nsh", "quick").values
+    assert params.method("nsh", "quick").values == {**searched, "m": 1, "epochs": 200}
+    assert params.method("nsh", "quick").hyperparameters["m"].source == "paper"
+    assert params.method("nsh_m8", "quick").values == {**searched, "m": 8, "epochs": 200}, "a variant keeps its change"
+    assert params.method("contrastive", "quick") == params.method("contrastive", "cpu")
+    both = loaded(
+        tmp_path,
+        official={"nsh": official},
+        profiles__quick__settings="official",
+        profiles__quick__overrides=overrides,
+    )
+    assert both.method("nsh", "quick").values == {**searched, "m": 3, "epochs": 200}
+    assert both.method("nsh_sinkhorn", "quick").values["m"] == 3
+
+
+def test_lengths_of_official_settings_are_cut_where_the_rows_are_known(tmp_path: Path) -> None:
+    params = loaded(tmp_path, profiles__quick__settings="official", search__steps={"low": 10, "high": 100})
+    fit = fit_params(params, "quick", "nsh")
+    assert fit.hyperparameters["epochs"] == 200
+    assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 10}
+    searched = fit_params(loaded(tmp_path), "quick", "nsh")
+    assert searched.hyperparameters_for(500) == searched.hyperparameters
+
+
+@given(
+    batch=st.integers(1, 600),
+    first=st.integers(1, 500),
+    second=st.integers(1, 500),
+    n=st.integers(1, 5000),
+    most=st.integers(1, 3000),
+)
+def test_lengths_are_cut_in_proportion(batch: int, first: int, second: int, n: int, most: int) -> None:
+    values = {"batch_size": batch, "a": first, "b": second, "c": 7}
+    found = cut(values, ["a", "b"], n, most)
+    steps, an_epoch = steps_of(found, ["a", "b"], n), steps_an_epoch(values, n)
+    assert steps <= max(most, 2 * an_epoch), "more only where each has one epoch left"
+    assert {name: found[name] for name in ("batch_size", "c")} == {"batch_size": batch, "c": 7}
+    a, b = int(found["a"] or 0), int(found["b"] or 0)
+    assert 1 <= a <= first
+    assert 1 <= b <= second
+    if steps_of(values, ["a", "b"], n) <= most:
+        assert found == values
+    elif min(a, b) > 1:
+        assert abs(a / (a + b) - first / (first + second)) <= 2 / (a + b)
+
+
+def test_steps_are_those_of_the_training_loop() -> None:
+    """Against the loop itself: an incomplete last batch is left out, unless it is the only one."""
+    import torch
+    from torch import nn
+
+    from hashbench.learning.session import Session
+    from hashbench.learning.training import Recipe, Training, minimise
+
+    for n, batch, epochs in ((10, 3, 2), (10, 10, 3), (10, 16, 1), (7, 2, 4)):
+        taken: list[int] = []
+        network = nn.Linear(1, 1)
+        training = Training(
+            network,
+            lambda rows: (rows.float()[:, None],),
+            lambda rows, network=network: {"loss": network(rows).square().mean()},  # type: ignore[misc]
+            n,
+            Recipe("sgd", 1e-9, batch, epochs),
+            torch.Generator().manual_seed(0),
+            "counted",
+        )
+        minimise([training], Session(stopping=lambda taken=taken: bool(taken.append(1))))  # type: ignore[misc]
+        assert len(taken) == steps_of({"batch_size": batch, "epochs": epochs}, ["epochs"], n)
