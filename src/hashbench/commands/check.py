@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "say what a profile lacks (data, weights, GPU, pipeline) before any work starts"
+HELP = "say what a profile lacks (data, weights, GPU, pipeline), and how long it takes, before any work starts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,14 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print what a run would fetch. Raises HashbenchError that names all that the profile lacks.
+    """Print what a run on a GPU is expected to take, and what it would fetch.
 
+    Raises HashbenchError that names all that the profile lacks.
     What a killed run left half written is cleared first; DVC is shown the profile's pipeline, and the files that were
     put in place by hand since the last run.
     """
     from hashbench.artefacts.layout import Layout
     from hashbench.config.params import load_params
     from hashbench.errors import HashbenchError
+    from hashbench.execution.estimate import lines_of
     from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of
     from hashbench.execution.recovery import remove_half_written
     from hashbench.execution.requirements import missing_of
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.ablations:
         open_pipeline(ablations_of(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
+    for line in lines_of(params, arguments.profile):
+        print(f"estimate: {line}")
     missing = list(missing_of(params, arguments.profile))
     if layout.sources.is_dir():
         link_sources(params, arguments.profile, layout)
