@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "say what a profile lacks (data, weights, GPU, pipeline) before any work starts"
+HELP = "say what a profile lacks (data, weights, GPU, pipeline), and how long it takes, before any work starts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,10 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print what a run would fetch, and which methods it leaves out.
+    """Print what a run on a GPU is expected to take, what it would fetch, and which methods it leaves out.
 
     Raises HashbenchError that names all that the profile lacks.
-
     What a killed run left half written is cleared first; DVC is shown the profile's pipeline, and the files that were
     put in place by hand since the last run.
     """
@@ -26,6 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hashbench.config.left_out import left_out_of
     from hashbench.config.params import Group, load_params
     from hashbench.errors import HashbenchError
+    from hashbench.execution.estimate import lines_of
     from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of, search_of
     from hashbench.execution.recovery import remove_half_written
     from hashbench.execution.requirements import missing_of
@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.search:
         open_pipeline(search_of(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
+    for line in lines_of(params, arguments.profile):
+        print(f"estimate: {line}")
     missing = list(missing_of(params, arguments.profile))
     groups: tuple[Group, ...] = ("methods", "ablations") if arguments.ablations else ("methods",)
     names = [name for group in groups for name in params.names(arguments.profile, group)]

@@ -13,10 +13,10 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.conventions import ALLOWED, OF_ONE_RANKING, Convention, maps_of
 from hashbench.evaluation.given import GivenCodes, label_matrices
-from hashbench.evaluation.packing import MAX_CLASSES
 
 _CUTOFFS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000)
 _EQUAL = 1e-12
+_MOST_LABEL_SETS = 1024  # of more, "the same labels" is hardly ever true, and takes long to try
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def candidates(given: GivenCodes, stated: Mapping[str, Any]) -> list[Convention]
     choices: dict[str, tuple[Any, ...]] = {**ALLOWED, "k": _cutoffs(len(given.database_codes))}
     if (query.sum(axis=1) <= 1).all() and (database.sum(axis=1) <= 1).all():
         choices["labels"] = ("any",)  # with one label an item, all three rules are the same
-    elif len(np.unique(np.concatenate([query, database]), axis=0)) > MAX_CLASSES:
+    elif len(np.unique(np.concatenate([query, database]), axis=0)) > _MOST_LABEL_SETS:
         choices["labels"] = ("any", "first")
     if given.query_rows is None:
         choices["self_matches"] = ("kept",)
