@@ -47,6 +47,15 @@ def features() -> InMemory:
     return InMemory(Split("test", query, train, train, labels), view, pooled)
 
 
+CONTROL = {
+    "negatives": "both_views",
+    "temperature": 0.5,
+    "hidden": 8,
+    "learning_rate": 1e-3,
+    "batch_size": 20,
+    "epochs": 3,
+}
+
 WORKING = """
     title = "Mine"
     paper = None
@@ -137,12 +146,11 @@ def test_logits_that_are_none_are_told_in_one_sentence(
 
 
 def test_heads_are_fitted_together_as_each_alone(features: InMemory) -> None:
-    settings = {"temperature": 0.5, "hidden": 8, "learning_rate": 1e-3, "batch_size": 20, "epochs": 3}
     control = load_method("baselines/contrastive.py")
-    heads = [new_method("contrastive", control, settings) for _ in range(3)]
+    heads = [new_method("contrastive", control, CONTROL) for _ in range(3)]
     together = fit_cells(heads, features, [8, 8, 12], [1, 2, 1], Session())
     for fitted, n_bits, seed in zip(together, (8, 8, 12), (1, 2, 1), strict=True):
-        (alone,) = fit_cells([new_method("contrastive", control, settings)], features, [n_bits], [seed], Session())
+        (alone,) = fit_cells([new_method("contrastive", control, CONTROL)], features, [n_bits], [seed], Session())
         assert fitted.codes["database"].n_bits == n_bits
         assert (fitted.codes["database"].unpack() == alone.codes["database"].unpack()).mean() > 0.98
         assert fitted.log.curves["contrastive"] == pytest.approx(alone.log.curves["contrastive"], rel=1e-4)
@@ -246,8 +254,7 @@ def test_a_fault_of_something_else_stays_what_it_is(features: InMemory, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(networks, "minimise", full)
-    settings = {"temperature": 0.5, "hidden": 8, "learning_rate": 1e-3, "batch_size": 20, "epochs": 3}
-    method = new_method("contrastive", load_method("baselines/contrastive.py"), settings)
+    method = new_method("contrastive", load_method("baselines/contrastive.py"), CONTROL)
     with pytest.raises(OSError, match="No space left"):
         fit(method, features)
 

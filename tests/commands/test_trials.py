@@ -14,7 +14,7 @@ import pytest
 import yaml
 from helpers import keep_methods
 
-from hashbench.artefacts.features import write_blocks
+from hashbench.artefacts.features import write_blocks, write_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.split import write_split
 from hashbench.cli import main
@@ -57,6 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blocks = [{name: array.astype(np.float32)}]
         target = layout.features("digits", "vit_micro")
         write_blocks(target, {name: (WIDTH,)}, len(array), {}, lambda start, blocks=blocks: iter(blocks))  # type: ignore[misc]
+    write_record(layout, "digits", "vit_micro", {"pooled": {}, "views": {}})
     return folder
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hashbench.config.params import Hyperparameter, load_params
+from hashbench.config.params import Hyperparameter, Params, load_params
 from hashbench.errors import HashbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,8 +102,7 @@ def test_a_method_may_be_derived_from_a_class_of_a_package(tmp_path: Path) -> No
     (tmp_path / "derived.py").write_text("import sklearn.decomposition\n\nclass Mine(sklearn.decomposition.PCA): ...\n")
     value = copy.deepcopy(GOOD)
     value["methods"]["mine"] = {"code": str(tmp_path / "derived.py"), "whiten": {"value": True, "source": "ours"}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(value))
-    assert load_params(tmp_path / "params.yaml").methods["mine"].values == {"whiten": True}
+    assert load_params(write(tmp_path, value)).methods["mine"].values == {"whiten": True}
 
 
 def test_unknown_source_is_refused(tmp_path: Path) -> None:
@@ -156,31 +155,57 @@ def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path, text: str, number: 
     assert isinstance(value, float)
 
 
-def test_a_variant_has_what_it_does_not_say_of_its_method() -> None:
-    params = load_params(ROOT / "params.yaml")
-    method, variant = params.methods["nsh"], params.ablations["nsh_m4"]
-    assert (variant.code, variant.of, variant.under_study) == (method.code, "nsh", False)
-    assert variant.values == {**method.values, "m": 4}
-    assert variant.hyperparameters["latent"] == method.hyperparameters["latent"]
+VARIANTS = {
+    "m4": {"of": "nsh", "label": "m = 4", "m": {"value": 4, "source": "ours"}},
+    "m8": {"of": "m4", "against": "m4_narrow", "m": {"value": 8, "source": "ours"}},
+    "m4_narrow": {"of": "m4", "latent": {"value": 6, "source": "ours"}},
+    "sinkhorn": {"of": "nsh", "sorter": {"value": "sinkhorn", "source": "ours"}},
+}
+
+
+def with_variants(folder: Path, **quick: Any) -> Params:
+    """The project's file with these variants alone, and a profile `quick` that says this too."""
+    value = copy.deepcopy(GOOD)
+    value["profiles"] = {
+        name: {**block, **(quick if name == "quick" else {})}
+        for name, block in value["profiles"].items()
+        if name in ("quick", "cpu")
+    }
+    return load_params(write(folder, {**value, "ablations": VARIANTS}))
+
+
+def test_a_variant_has_what_it_does_not_say_of_what_it_is_of(tmp_path: Path) -> None:
+    params = with_variants(tmp_path)
+    method, m4, narrow = params.methods["nsh"], params.ablations["m4"], params.ablations["m4_narrow"]
+    assert (m4.code, m4.of, m4.against, m4.label, m4.under_study) == (method.code, "nsh", "nsh", "m = 4", False)
+    assert m4.values == {**method.values, "m": 4}
+    assert m4.hyperparameters["latent"] == method.hyperparameters["latent"]
+    assert (narrow.code, narrow.of, narrow.against, narrow.label) == (method.code, "m4", "m4", None)
+    assert narrow.values == {**method.values, "m": 4, "latent": 6}
+    assert params.ablations["m8"].against == "m4_narrow"
+    assert params.lineage("m4_narrow") == ["nsh", "m4", "m4_narrow"]
+    assert params.lineage("nsh") == ["nsh"]
 
 
 def test_a_profile_overrides_a_method_and_its_variants(tmp_path: Path) -> None:
-    value = copy.deepcopy(GOOD)
-    value["profiles"]["quick"]["overrides"] = {
+    overrides = {
         "nsh": {"m": {"value": 3, "source": "ours"}, "latent": {"value": 5, "source": "ours"}},
-        "nsh_m8": {"latent": {"value": 6, "source": "ours"}},
+        "m4": {"hidden": {"value": 9, "source": "ours"}},
+        "m8": {"latent": {"value": 7, "source": "ours"}},
     }
-    params = load_params(write(tmp_path, value))
-    found = {name: params.method(name, "quick").values for name in ("nsh", "nsh_m4", "nsh_m8", "nsh_sinkhorn")}
-    assert {name: (values["m"], values["latent"]) for name, values in found.items()} == {
-        "nsh": (3, 5),
-        "nsh_m4": (4, 5),
-        "nsh_m8": (8, 6),
-        "nsh_sinkhorn": (3, 5),
+    params = with_variants(tmp_path, overrides=overrides)
+    hidden = params.methods["nsh"].values["hidden"]
+    found = {name: params.method(name, "quick").values for name in ("nsh", *VARIANTS)}
+    assert {name: (values["m"], values["latent"], values["hidden"]) for name, values in found.items()} == {
+        "nsh": (3, 5, hidden),
+        "m4": (4, 5, 9),
+        "m8": (8, 7, 9),
+        "m4_narrow": (4, 6, 9),
+        "sinkhorn": (3, 5, hidden),
     }
     assert params.method("nsh", "quick").under_study
-    assert params.method("nsh_m4", "quick").of == "nsh"
-    assert params.method("nsh_m4", "cpu").values == params.ablations["nsh_m4"].values
+    assert params.method("m4", "quick").of == "nsh"
+    assert params.method("m4", "cpu").values == params.ablations["m4"].values
 
 
 def test_an_override_that_a_variant_cannot_take_is_refused(tmp_path: Path) -> None:
@@ -194,7 +219,9 @@ def test_an_override_that_a_variant_cannot_take_is_refused(tmp_path: Path) -> No
     [
         ("methods", {"of": "nsh"}, "key 'methods.mine.of' must stand under ablations; a method has `code`"),
         ("ablations", {"of": "nsj"}, "ablations.mine.of: unknown name 'nsj'; did you mean 'nsh'? (allowed: "),
-        ("ablations", {"of": "nsh_m4"}, "ablations.mine.of: unknown name 'nsh_m4'"),
+        ("ablations", {"of": "mine"}, "ablations.mine.of: unknown name 'mine'"),
+        ("methods", {"code": "baselines/lsh.py", "against": "itq"}, "key 'methods.mine.against' must stand under abl"),
+        ("ablations", {"of": "nsh", "against": "nsj"}, "ablations.mine.against: unknown name 'nsj'; did you mean"),
         ("ablations", {"of": 3}, "ablations.mine.of: unknown name '3'"),
         ("ablations", {}, "key 'ablations.mine.of' is missing; it must be the name of the method"),
         (

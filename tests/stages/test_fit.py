@@ -16,17 +16,23 @@ from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import read_record
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.split import read_split
+from hashbench.features.specs import BackboneTraining
 from hashbench.fitter import Fitter
 
 LAYOUT = Layout("quick")
-METHODS = ("wch", "contrastive", "lsh")
+METHODS = ("wch", "contrastive", "cibhash", "lsh")
+TRAINING = {"learning_rate": 1e-4, "batch_norm": "evaluation", "rates": {"vit_micro": {"proj_drop_rate": 0.1}}}
 
 
 @pytest.fixture(scope="module")
 def folder(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the features of the digits, and three methods that are cut short and not fitted."""
+    """A checkout with the features of the digits, and four methods that are cut short and not fitted.
+
+    One of them, cibhash, trains the backbone along.
+    """
     folder = finished(tmp_path_factory.mktemp("stages") / "checkout")
     profile = {"datasets": ["digits"], "bits": [12, 16], "seeds": [0, 1], "views": 2, "overrides": {}}
+    profile["backbone_training_of"] = {"cibhash": TRAINING}
     params = small_params(METHODS, profile, epochs=2)
     params["backbones"]["vit_micro"]["weights"]["epochs"] = 1
     write_params(folder, params)
@@ -39,8 +45,6 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The checkout as the working directory, and nothing remembered of another one."""
     monkeypatch.chdir(folder)
     yield
-    fitter._split_of.cache_clear()
-    fitter._features_of.cache_clear()
     fitter._opened.clear()
 
 
@@ -72,12 +76,89 @@ def test_on_a_gpu_what_needs_none_of_it_is_fitted_by_itself() -> None:
 
 
 def test_a_backbone_in_training_has_the_gpu_for_itself() -> None:
-    wch = Fitter.read("quick", "wch")
-    cells = list(wch.params.cells())
-    assert changed(wch, device="cuda").batches(cells) == [tuple(cells)]
-    finetuned = {**wch.params.hyperparameters, "backbone": "finetune"}
-    alone = changed(wch, device="cuda", hyperparameters=finetuned)
-    assert alone.batches(cells) == [(cell,) for cell in cells]
+    cibhash = Fitter.read("quick", "cibhash")
+    cells = list(cibhash.params.cells())
+    frozen, trained = changed(cibhash, device="cuda", backbone_training=None), changed(cibhash, device="cuda")
+    assert (frozen.trains_backbone, trained.trains_backbone) == (False, True)
+    assert frozen.batches(cells) == [tuple(cells)]
+    assert trained.batches(cells) == [(cell,) for cell in cells]
+
+
+def test_a_run_that_trains_the_backbone_reads_pictures_in_place_of_views() -> None:
+    cibhash = Fitter.read("quick", "cibhash")
+    assert cibhash.needs == {"pooled", "images", "backbone"}
+    assert changed(cibhash, backbone_training=None).needs == {"pooled", "views"}
+    (cell, *_) = cibhash.params.cells()
+    read = {path.name for path in cibhash.reads((cell,))}
+    assert "views.npy" not in read
+    assert any("images" in name for name in read)
+    assert any(name.endswith(".safetensors") and "vit_micro" in str(path) for path in cibhash.reads((cell,))
+               for name in [path.name])
+    features = cibhash.features("digits", "vit_micro")
+    assert features.train.images is not None
+    assert features.train.backbone is features.items(np.arange(3)).backbone is not None
+
+
+def training_with(**changes: Any) -> BackboneTraining:
+    return BackboneTraining.model_validate({**TRAINING, **changes})
+
+
+def test_whatever_decides_a_trained_backbone_makes_cells_stale() -> None:
+    cibhash = Fitter.read("quick", "cibhash")
+    (cell, *_) = cibhash.params.cells()
+    made_from = cibhash.made_from(cell)
+    assert made_from.backbone_training is not None
+    assert made_from.backbone_training["rates"] == {"proj_drop_rate": 0.1}
+    assert made_from.backbone_training["augmentation"]["hue"] == cibhash.params.augmentations["digits"].hue
+    other = {"digits": cibhash.params.augmentations["digits"].model_copy(update={"hue": 0.5})}
+    decisive = [
+        {"backbone_training": None},
+        {"augmentations": other},
+        *(
+            {"backbone_training": training_with(**change)}
+            for change in (
+                {"learning_rate": 2e-4},
+                {"batch_norm": "training"},
+                {"last_layers": 1},
+                {"rates": {}},
+                {"rates": {"vit_micro": {"proj_drop_rate": 0.2}}},
+            )
+        ),
+    ]
+    found = {changed(cibhash, **change).made_from(cell).fingerprint(cell.bits) for change in decisive}
+    assert len(found | {made_from.fingerprint(cell.bits)}) == 1 + len(decisive)
+    elsewhere = training_with(rates={**TRAINING["rates"], "vgg16": {"drop_rate": 0.5}})
+    for change in ({"backbone_training": elsewhere}, {"checkpoint_layers": True}):
+        assert changed(cibhash, **change).made_from(cell) == made_from, "what decides nothing here"
+
+
+def test_a_frozen_backbone_was_trained_in_no_way(contrastive: Fitter) -> None:
+    (cell, *_) = contrastive.params.cells()
+    assert contrastive.made_from(cell).backbone_training is None
+    trained = {"backbone_training": training_with()}
+    assert changed(contrastive, **trained).made_from(cell).backbone_training is not None
+    for code in ("baselines/tbh.py", "baselines/sgh.py", "baselines/lsh.py"):
+        keeps = changed(contrastive, code=code, **trained)
+        assert not keeps.trains_backbone
+        assert keeps.backbone_training("digits", "vit_micro") is None
+        assert keeps.trainable_backbone("digits", "vit_micro") is None
+
+
+def test_a_trained_backbone_is_kept_with_its_head(folder: Path) -> None:
+    cibhash = Fitter.read("quick", "cibhash")
+    (cell, *_) = cibhash.params.cells()
+    weights = next(path for path in cibhash.reads((cell,)).values() if "weights" in str(path) and path.suffix != ".json")
+    before = weights.read_bytes()
+    cibhash.fit((cell,))
+    assert cibhash.is_up_to_date(cell)
+    assert not changed(cibhash, backbone_training=None).is_up_to_date(cell)
+    assert weights.read_bytes() == before
+    kept = fits.read_fit(LAYOUT, cell).record
+    assert kept.backbone_training == cibhash.made_from(cell).backbone_training
+    loaded, features = cibhash.new_method("digits"), cibhash.features("digits", "vit_micro")
+    loaded.load_state_dict(store.read_tensors(LAYOUT.model(cell)))
+    query, _ = fits.read_codes(LAYOUT, cell, read_split(LAYOUT.split("digits")))
+    assert np.array_equal(loaded.encode(features.items(query.rows)), query.unpack())
 
 
 def test_cells_fitted_together_are_kept_like_cells_fitted_alone(contrastive: Fitter, folder: Path) -> None:
@@ -157,7 +238,5 @@ def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, mo
         with monkeypatch.context() as there:
             there.chdir(elsewhere)
             fitter._opened.clear()
-            fitter._split_of.cache_clear()
-            fitter._features_of.cache_clear()
             Fitter.read("quick", method).fit((cell,))
             assert {path: path.read_bytes() for path in expected} == expected
