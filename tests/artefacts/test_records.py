@@ -176,12 +176,13 @@ def test_a_wrong_value_of_a_record_is_named(
 
 def test_values_of_queries_come_back(layout: Layout, cell: Cell, other: Cell, evaluated: Evaluated) -> None:
     ap = {name: values.astype(np.float64) for name, values in evaluated[1].items()}
-    records.write_queries(layout.queries, {cell: ap, other: ap})
+    written = {cell: ap, other: {**ap, records.ASYMMETRIC_AP: ap["ap"] / 2}}
+    records.write_queries(layout.queries, written)
     found = records.read_queries(layout.queries)
     assert set(found) == {cell, other}
-    for each in found.values():
-        assert set(each) == set(ap)
-        assert all(np.array_equal(each[name], ap[name], equal_nan=True) for name in ap)
+    for each in (cell, other):
+        assert set(found[each]) == set(written[each])
+        assert all(np.array_equal(found[each][name], values, equal_nan=True) for name, values in written[each].items())
 
 
 def test_codes_come_back(layout: Layout, cell: Cell, codes: tuple[Codes, Codes], split: Split) -> None:
