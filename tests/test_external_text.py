@@ -45,7 +45,7 @@ def told(plain: Path) -> Path:
     layout = Layout("quick", root=folder)
     rows = read_split(layout.split("digits")).train
     embeddings = np.load(layout.features("digits", "vit_micro") / "pooled.npy")[rows]
-    weights = read_weights_record(layout, "digits", "vit_micro")["tensors"]
+    weights = read_weights_record(layout, "digits", "vit_micro").tensors
     (folder / "weights").mkdir()
     for name, texts in (("concepts", embeddings[:12]), ("nouns", embeddings[12:60])):
         save_file({"embeddings": texts}, folder / "weights" / f"{name}.safetensors", {"weights": weights})

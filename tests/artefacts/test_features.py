@@ -175,7 +175,7 @@ def test_features_of_another_backbone_never_stand_in(layout: Layout, split: Spli
 
 
 def test_each_embedding_says_which_weights_made_it(joint: Layout) -> None:
-    made_from = features.read_record(joint, "digits", "vit")["made_from"]
+    made_from = features.read_record(joint, "digits", "vit").made_from
     features.write_record(joint, "digits", "vit", {**made_from, "concepts": {"weights": "0" * 64}})
     train = features.open_features(joint, "digits", "vit", frozenset(CLIP)).train
     assert train.embedded_by["clip_concepts"] == "vit, weights 000000000000"
