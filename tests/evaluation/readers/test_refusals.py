@@ -116,6 +116,9 @@ ARRAYS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "NaN under a sign": (
         arrays(query_codes=with_value(QUERY, 5, np.nan)), ["--binarize", "sign"], ["NaN or an infinity in row 5"],
     ),
+    "outputs of a sigmoid": (
+        arrays(query_codes=QUERY * 0.5 + 0.25), ["--binarize", "sign"], ["nothing below 0, 0.25 to 0.75", "sigmoid"],
+    ),
     "bytes without a word": (arrays(**BYTES), [], ["packed bytes", "--packed BITS, 9 to 16"]),
     "bytes of another length": (arrays(**BYTES), ["--packed", "32"], ["2 numbers of uint8", "--packed 32", "4 bytes"]),
     "bytes with ones beyond": (

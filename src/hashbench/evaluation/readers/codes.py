@@ -72,7 +72,7 @@ def _matrix(found: Found, how: Reading) -> Bits:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise found.refuse(f"holds a NaN or an infinity in {rows_where(~np.isfinite(array))}: mend these codes")
     if how.binarize == "sign":
-        return _by_sign(array)
+        return _by_sign(found)
     if array.dtype == np.bool_:
         return Bits(Codes.pack(array), ZERO_ONE)
     values = _few_values(array)
@@ -89,7 +89,13 @@ def _few_values(array: Array) -> set[float]:
     return values | set(between[:2].tolist())
 
 
-def _by_sign(array: Array) -> Bits:
+def _by_sign(found: Found) -> Bits:
+    array: Array = found.value
+    if array.min() >= 0 and not _few_values(array) <= {0, 1}:
+        raise found.refuse(
+            f"holds nothing below 0, {array.min()} to {array.max()}, as a sigmoid gives it: its sign says nothing; "
+            "subtract the threshold, 0.5 perhaps, before --binarize sign"
+        )
     zero = array == 0
     remark = ""
     if array.dtype != np.bool_ and array.min() < 0 and zero.any():
