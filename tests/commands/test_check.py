@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, copy_pipelines
+from helpers import ROOT, copy_pipelines, read_params, write_params
 
+from hashbench.artefacts.layout import Layout
 from hashbench.commands.check import run
 from hashbench.commands.new import with_profile
 from hashbench.errors import HashbenchError
@@ -61,6 +62,22 @@ def test_quick_needs_nothing(clone: Path, capsys: pytest.CaptureFixture[str]) ->
     *left_out, last = capsys.readouterr().out.splitlines()
     assert [line.partition(" needs")[0] for line in left_out] == ["left out: uhscm", "left out: duheg"]
     assert last == "profile quick: nothing is missing"
+
+
+def test_files_of_texts_are_asked_for_and_linked_like_weights(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = read_params(clone)
+    params["backbones"]["vit_micro"]["texts"] = {"nouns": "nouns.safetensors"}
+    write_params(clone, params)
+    assert lacking("quick") == ["weights/nouns.safetensors is missing (size unknown)"]
+    (clone / "weights").mkdir()
+    (clone / "weights" / "nouns.safetensors").touch()
+    (sources := Layout("quick").sources).mkdir(parents=True)
+    capsys.readouterr()
+    check("quick")
+    *left_out, last = capsys.readouterr().out.splitlines()
+    assert [line.partition(" needs")[0] for line in left_out] == ["left out: uhscm"]
+    assert last == "profile quick: nothing is missing"
+    assert (sources / "weights" / "nouns.safetensors").resolve() == clone / "weights" / "nouns.safetensors"
 
 
 def test_cpu_can_be_completed_from_what_is_told(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
