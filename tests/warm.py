@@ -46,6 +46,11 @@ class Warm:
             text=True,
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked for more."""
+        return self._process.poll() is None
+
     def run(
         self, folder: Path, command: Sequence[str], environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
@@ -56,6 +61,7 @@ class Warm:
         print(json.dumps(request), file=self._process.stdin, flush=True)
         if not select.select([self._process.stdout], [], [], timeout)[0]:
             self._process.kill()
+            self._process.wait()
             raise subprocess.TimeoutExpired(command, timeout)
         said = json.loads(self._process.stdout.readline())
         return subprocess.CompletedProcess(command, said["status"], said["stdout"], said["stderr"])
