@@ -134,7 +134,7 @@ def run_warm(
 ) -> subprocess.CompletedProcess[str]:
     """As `run`, of `dvc`, `hashbench` or `python` in a checkout, on one core and without the seconds that starting an
     interpreter takes."""
-    if not hasattr(_warm, "process"):
+    if not hasattr(_warm, "process") or not _warm.process.is_alive:
         _warm.process = Warm()
     done = _warm.process.run(folder, command, environment(folder, OMP_NUM_THREADS="1", **more), timeout)
     assert status is None or done.returncode == status, (

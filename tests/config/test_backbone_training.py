@@ -51,7 +51,10 @@ def params_with(tmp_path: Path) -> Callable[..., Params]:
             {**TRAINED, "learning_rate": 0},
             "key 'profiles.quick.backbone_training.learning_rate' is 0; it must be a finite number above 0",
         ),
-        ({**TRAINED, "learning_rate": "fast"}, "backbone_training.learning_rate' is 'fast'; it must be a finite number"),
+        (
+            {**TRAINED, "learning_rate": "fast"},
+            "backbone_training.learning_rate' is 'fast'; it must be a finite number",
+        ),
         ({**TRAINED, "batch_norm": "off"}, "backbone_training.batch_norm' is 'off' (allowed: evaluation, training)"),
         ({**TRAINED, "last_layers": 0}, "backbone_training.last_layers' is 0; it must be a whole number of at least 1"),
         ({**TRAINED, "layers": 1}, "unknown key 'profiles.quick.backbone_training.layers' with the value 1; did you "),

@@ -14,7 +14,7 @@ from helpers import content_of_results, differing, dvc, every_stage, hashbench, 
 from robustness.staleness.edits import METHODS, SEEDS, Edit
 
 _CELLS = re.compile(r"^fit (\w+): (\d+) cells fitted, (\d+) kept$", re.MULTILINE)
-_MADE = ("artefacts", "cache", "dvc.lock", "quick", "tmp")
+_MADE = ("artefacts", "dvc.lock", "results/quick", ".dvc/cache", ".dvc/tmp")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,11 @@ def _told_before(edit: Edit, folder: Path) -> tuple[str, list[str]]:
 def from_scratch_with(edits: Iterable[Edit], base: Path, folder: Path) -> dict[str, bytes]:
     """The results of a checkout that was made with these edits and never knew anything else."""
     scratch = folder.with_name(f"{folder.name}-scratch")
-    shutil.copytree(base, scratch, symlinks=True, ignore=shutil.ignore_patterns(*_MADE))
+    made = {base / place for place in _MADE}
+    shutil.copytree(
+        base, scratch, symlinks=True, ignore=lambda at, names: {name for name in names if Path(at, name) in made}
+    )
+    (scratch / ".dvc" / "tmp").mkdir()
     for edit in edits:
         edit.apply(scratch)
     every_stage(scratch)
@@ -104,8 +108,11 @@ def from_scratch_with(edits: Iterable[Edit], base: Path, folder: Path) -> dict[s
 
 def copy_checkout(checkout: Path, folder: Path) -> None:
     """Copy a checkout; the files of DVC's cache, which nothing writes to, are linked."""
-    shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns("cache"))
-    shutil.copytree(checkout / ".dvc" / "cache", folder / ".dvc" / "cache", copy_function=os.link)
+    cache = checkout / ".dvc" / "cache"
+    shutil.copytree(
+        checkout, folder, symlinks=True, ignore=lambda at, names: {name for name in names if Path(at, name) == cache}
+    )
+    shutil.copytree(cache, folder / ".dvc" / "cache", copy_function=os.link)
 
 
 def in_short(stages: Iterable[str]) -> str:

@@ -323,7 +323,7 @@ SOURCES: tuple[Edit, ...] = (
     ),
     source("a command", f"{_SRC}/commands/cite.py", 'HELP = "', 'HELP = "now: ', NONE),
     source("a reader", f"{_SRC}/evaluation/readers/bombs.py", "_MAX_RATIO = 100", "_MAX_RATIO = 101", NONE),
-    source("verify", f"{_SRC}/verification/files.py", 'is missing")', 'is not there")', NONE),
+    source("verify", f"{_SRC}/verification/files.py", " is not the file that ", " is no longer the file that ", NONE),
     source("downloads", f"{_SRC}/data/transfer.py", "\n_TIMEOUT_SECONDS = 60", "\n_TIMEOUT_SECONDS = 30", NONE),
     source("the Ray cluster", f"{_SRC}/execution/ray_cluster.py", "LOOKS = 2.0", "LOOKS = 1.0", NONE),
     source("the stage params", f"{_SRC}/stages/params.py", '("split", "backbones",', '("backbones", "split",', NONE),
