@@ -51,9 +51,15 @@ class GivenCodes(GivenLabels):
 
 def read_given(path: Path) -> GivenCodes:
     """The codes and labels of a file. Raises HashbenchError, which names the file, where it does not hold them."""
-    arrays = read_arrays(path)
-    with np.load(path, allow_pickle=False) as archive:  # read_arrays has looked at it
-        query_rows, database_rows, outputs = (archive.get(name) for name in (*ROWS, OUTPUTS))
+    arrays = read_arrays(path)  # which looks at the whole archive, also for bombs
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            query_rows, database_rows, outputs = (archive.get(name) for name in (*ROWS, OUTPUTS))
+    except Exception as error:  # a hostile header of an array can raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise HashbenchError(
+            f"{path}: {', '.join((*ROWS, OUTPUTS))} cannot be read as plain arrays ({reason!a})"
+        ) from None
     if (query_rows is None) != (database_rows is None):
         raise HashbenchError(f"{path} has one of the arrays {' and '.join(ROWS)}: it must have both, or none")
     if outputs is not None and (outputs.dtype.kind != "f" or outputs.shape != arrays["query_codes"].shape):
