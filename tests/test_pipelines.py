@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from helpers import (
@@ -25,6 +26,7 @@ from helpers import (
 
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_records
+from hashbench.artefacts.split import read_split
 from hashbench.execution.pipelines import ablations_of, pipeline_of, search_of
 
 PARAMS = read_params(ROOT)
@@ -191,3 +193,17 @@ def test_the_worked_example_of_a_method_runs(project: Path) -> None:
     done = hashbench(project, *command.split())
     assert "Median LSH" in done.stdout
     assert "LSH" in done.stdout
+
+
+def test_a_submission_makes_the_report_again_and_nothing_else(project: Path) -> None:
+    split = read_split(Layout("quick", root=project).split("digits"))
+    bits = np.random.default_rng(0).integers(0, 2, (len(split.labels), 16))
+    codes = {"query_codes": bits[split.query], "db_codes": bits[split.database]}
+    labels = {"query_labels": split.labels[split.query], "db_labels": split.labels[split.database]}
+    np.savez(project / "codes.npz", **codes, **labels)
+    options = {"method": "mine", "paper": "none", "protocol": split.name, "backbone": "net", "bits": "16", "seed": "0"}
+    hashbench(project, "submit", "codes.npz", *(part for name in options for part in (f"--{name}", options[name])))
+    assert stages_run(dvc(project, "repro")) == ["report"]
+    assert "mine (net; submitted)" in (project / "results" / "quick" / "table1.md").read_text()
+    assert hashbench(project, "verify", "results/quick").stdout.endswith("no differences\n")
+    assert hashbench(project, "verify", "submissions").stdout.endswith("recomputed from their codes, no differences\n")

@@ -196,6 +196,13 @@ def test_whatever_stands_in_a_list_ends_in_a_split_or_a_sentence(tmp_path_factor
         assert "\n" not in said_of(path)
 
 
+def test_an_archive_cannot_ask_for_all_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("hashbench.artefacts.listed_split._MOST_BYTES", 1000)
+    target = write(tmp_path, a_split(n=400), [], "npz")
+    with pytest.raises(HashbenchError, match="refused as a bomb"):
+        read_listed(target)
+
+
 def test_a_list_cannot_ask_for_all_memory(tmp_path):
     spoil("999999999\t999999999\n")(tmp_path)
     for name in ("test", "database"):

@@ -94,6 +94,16 @@ def test_whatever_stands_in_the_metadata_ends_in_notes_or_a_sentence(tmp_path_fa
         assert "\n" not in said_of(folder)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("x" * (1 << 15), "is larger than"), ("title: &a x\npaper: *a\ncode: ''\nnote: ''\n", "has YAML aliases")],
+)
+def test_metadata_are_short_and_plain(tmp_path, content, said):
+    (tmp_path / "metadata.yaml").write_text(content)
+    with pytest.raises(HashbenchError, match=said):
+        read_notes(tmp_path)
+
+
 def test_missing_files_are_named(tmp_path):
     for read in (read_notes, read_submitted, lambda folder: read_submitted_codes(folder, SPLITS)):
         with pytest.raises(HashbenchError, match="is missing"):

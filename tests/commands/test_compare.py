@@ -109,6 +109,17 @@ def test_the_points_are_those_of_evaluate_and_the_mean_of_repetitions(files, tmp
     assert by_radius == pytest.approx(np.mean([each.radius_precision for each in found], axis=0).tolist())
 
 
+def test_curves_of_another_split_are_drawn_with_a_note_and_never_averaged(files, tmp_path, capsys):
+    arrays = dict(np.load(files[1]))
+    np.savez(files[1], **(arrays | {"query_labels": arrays["query_labels"][::-1]}))
+    plot.run(parsed(plot, *files[:2], "--out", tmp_path / "c.csv"))
+    assert "note: run0 and run1 are of different splits (queries whose labels differ" in capsys.readouterr().out
+    with pytest.raises(HashbenchError, match="are of different splits"):
+        plot.run(parsed(plot, f"a={files[0]}", f"a={files[1]}", "--out", tmp_path / "c.csv"))
+    with pytest.raises(HashbenchError, match="are of different splits"):
+        compare.run(parsed(compare, *files[:2]))
+
+
 def test_a_picture_of_another_kind_is_refused(files, capsys):
     with pytest.raises(SystemExit):
         parsed(plot, files[0], "--out", "curves.gif")

@@ -79,6 +79,13 @@ def test_queries_without_anything_relevant_follow_the_rule(empty, queries):
     assert np.isfinite(found.ap).all()
 
 
+def test_rows_that_are_pickled_are_refused_in_a_sentence(tmp_path):
+    path = write(tmp_path / "a.npz", given_codes(), query_rows=np.array([{}], dtype=object), db_rows=np.arange(6))
+    with pytest.raises(HashbenchError, match="cannot be read as plain arrays") as error:
+        read_given(path)
+    assert "\n" not in str(error.value)
+
+
 def test_outputs_of_the_queries_are_read_and_must_fit_the_codes(tmp_path):
     outputs = np.random.default_rng(1).standard_normal((2, 16))
     found = read_given(write(tmp_path / "a.npz", given_codes(), query_outputs=outputs))

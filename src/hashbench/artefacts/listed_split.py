@@ -20,6 +20,7 @@ from hashbench.types import Array, Split
 
 _DIGEST = re.compile(r"hashbench split digest ([0-9a-f]{12}), protocol (\S+), (\d{1,9}) rows, (\d{1,9}) classes")
 _MOST_LABELS = 1 << 30  # rows times classes: as many bytes
+_MOST_BYTES = 1 << 31  # of a split, unpacked
 _FORMS = "a folder with test.txt, train.txt and database.txt, or a .csv, .npz or .safetensors file"
 
 
@@ -138,10 +139,14 @@ def _read_csv(path: Path) -> Listed:
 def _read_npz(path: Path) -> Split:
     try:
         with np.load(path, allow_pickle=False) as archive:
+            if sum(member.file_size for member in archive.zip.infolist()) > _MOST_BYTES:
+                raise HashbenchError(f"{path} would unpack to more than {_MOST_BYTES:,} bytes: refused as a bomb")
             rows = {part: archive[part].astype(np.int64) for part in PARTS}
             labels, header = archive["labels"].astype(np.bool_), _header([str(archive["header"])])
     except FileNotFoundError:
         raise HashbenchError(f"{path} is missing: give {_FORMS}") from None
+    except HashbenchError:
+        raise
     except Exception as error:  # a hostile header of an array can raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HashbenchError(f"{path} is no split of `hashbench splits export` ({reason!a})") from None

@@ -22,6 +22,7 @@ from hashbench.records import Cell, SubmittedRecord
 from hashbench.types import Array, Codes, Split
 
 SUBMISSIONS = "submissions"
+_MOST_BYTES = 1 << 14
 _PARTS = ("query", "database")
 _CODES, _RECORDS, _NOTES = "codes.safetensors", "records.jsonl", "metadata.yaml"
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\n\r]*$")]
@@ -60,13 +61,18 @@ def read_notes(folder: Path) -> SubmissionNotes:
     """What is said of a submission. Raises HashbenchError where that is missing or not valid."""
     path = folder / _NOTES
     try:
-        return SubmissionNotes.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if path.stat().st_size > _MOST_BYTES:
+            raise HashbenchError(f"{path} is larger than {_MOST_BYTES:,} bytes; four short lines do")
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise HashbenchError(f"{path} has YAML aliases: write the values out")
+        return SubmissionNotes.model_validate(yaml.safe_load(text))
     except FileNotFoundError:
         raise HashbenchError(f"{path} is missing; `hashbench submit` writes it") from None
     except ValidationError as error:
         reason = first_error(error, SubmissionNotes.model_json_schema())
         raise HashbenchError(one_line(f"{path}: {reason}")) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise HashbenchError(one_line(f"{path}: not valid YAML: {error}")) from None
 
 

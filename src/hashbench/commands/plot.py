@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     files = named_files(arguments.files)
     methods = read_methods(files)
-    require_one_split(methods, files)
-    ranks = _ranks(len(next(iter(methods.values()))[0].database_labels))
-    curves = [Curves.mean_of(name, [_curves(name, each, ranks) for each in given]) for name, given in methods.items()]
+    for name, given in methods.items():
+        require_one_split({name: given}, files)
+    curves = [Curves.mean_of(name, [_curves(name, each) for each in given]) for name, given in methods.items()]
     with drawing():
         plot = curves_of_files(curves)
         freeze(plot.figure)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         content = csv_text(plot.data) if ending == "csv" else IMAGES[ending](plot.figure)
     with store.replacing(arguments.out) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    print(arguments.out)
+    print("\n".join([str(arguments.out), *_notes(methods)]))
 
 
 def _picture(text: str) -> Path:
@@ -62,10 +63,22 @@ def _ranks(n_database: int) -> Array:
     return np.unique(np.geomspace(1, n_database, _POINTS).round().astype(np.int64))
 
 
-def _curves(name: str, given: GivenCodes, ranks: Array) -> Curves:
+def _notes(methods: Mapping[str, Sequence[GivenCodes]]) -> list[str]:
+    """A line for each method whose split is not that of the first: its curves are drawn, and prove nothing."""
+    from hashbench.evaluation.given import split_difference
+
+    (first, (reference, *_)), *others = methods.items()
+    told = ((name, split_difference(reference, given[0])) for name, given in others)
+    return [
+        f"note: {first} and {name} are of different splits ({difference})" for name, difference in told if difference
+    ]
+
+
+def _curves(name: str, given: GivenCodes) -> Curves:
     from hashbench.evaluation.contestants import evaluate_given
     from hashbench.report.figures.of_files import Curves
 
+    ranks = _ranks(len(given.database_labels))
     found = evaluate_given(given, ranks=ranks)
     return Curves(
         name,

@@ -11,7 +11,9 @@ from hashbench.commands.options import add_profile, whole_number
 
 if TYPE_CHECKING:
     from hashbench.artefacts.submissions import SubmissionNotes
+    from hashbench.cells import Cell
     from hashbench.config.params import Params
+    from hashbench.records import SubmittedRecord
     from hashbench.types import Codes, Split
 
 HELP = "evaluate codes made elsewhere on a split of the tables, and keep them as a submission"
@@ -50,13 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _submit(params: Params, arguments: argparse.Namespace) -> None:
-    from hashbench.artefacts.submissions import (
-        SUBMISSIONS,
-        read_notes,
-        read_submitted,
-        read_submitted_codes,
-        write_submission,
-    )
+    from hashbench.artefacts.submissions import SUBMISSIONS, write_submission
     from hashbench.cells import Cell
     from hashbench.errors import HashbenchError
     from hashbench.verification.submissions import record_of, splits_of
@@ -70,15 +66,8 @@ def _submit(params: Params, arguments: argparse.Namespace) -> None:
     dataset = named[arguments.protocol]
     pair = _codes_of(arguments.file, splits[dataset], arguments.bits)
     cell = Cell(dataset, arguments.backbone, arguments.method, arguments.bits, arguments.seed)
-    notes = _notes(arguments)
-    folder = Path(SUBMISSIONS) / arguments.method
-    records, codes = [], {}
-    if folder.is_dir():
-        records, codes = read_submitted(folder), read_submitted_codes(folder, splits)
-        if read_notes(folder) != notes:
-            raise HashbenchError(f"{folder}/metadata.yaml says something else of the method: change it, or the call")
-        if cell in codes:
-            raise HashbenchError(f"{folder} has codes of {cell.name}: a submission stays as it is, take another seed")
+    folder, notes = Path(SUBMISSIONS) / arguments.method, _notes(arguments)
+    records, codes = _submitted_before(params, folder, notes, cell)
     record = record_of(params, arguments.profile, cell, pair, splits[dataset])
     write_submission(folder, notes, [*records, record], {**codes, cell: pair})
     found = record.evaluation
@@ -87,14 +76,35 @@ def _submit(params: Params, arguments: argparse.Namespace) -> None:
     print(f"  {folder}\nshow it with `hashbench table table1`, check it with `hashbench verify submissions`")
 
 
+def _submitted_before(
+    params: Params, folder: Path, notes: SubmissionNotes, cell: Cell
+) -> tuple[list[SubmittedRecord], dict[Cell, tuple[Codes, Codes]]]:
+    """The other runs of a method. Raises HashbenchError where the cell is among them or other notes lie there."""
+    from hashbench.artefacts.submissions import read_notes, read_submitted, read_submitted_codes
+    from hashbench.errors import HashbenchError
+    from hashbench.verification.submissions import splits_of_records
+
+    if not folder.is_dir():
+        return [], {}
+    if read_notes(folder) != notes:
+        raise HashbenchError(f"{folder}/metadata.yaml says something else of the method: change it, or the call")
+    records = read_submitted(folder)
+    if cell in [each.cell for each in records]:
+        raise HashbenchError(f"{folder} has codes of {cell.name}: a submission stays as it is, take another seed")
+    return records, read_submitted_codes(folder, splits_of_records(params, records))
+
+
 def _renew(params: Params, folder: Path) -> None:
     """Evaluate the codes of a submission again, by today's sources and rules."""
     from hashbench.artefacts.submissions import read_notes, read_submitted, read_submitted_codes, write_submission
-    from hashbench.verification.submissions import record_of, splits_of
+    from hashbench.errors import HashbenchError
+    from hashbench.verification.submissions import record_of, splits_of_records
 
     notes, records = read_notes(folder), read_submitted(folder)
-    splits = {name: split for each in records for name, split in splits_of(params, each.profile).items()}
+    splits = splits_of_records(params, records)
     codes = read_submitted_codes(folder, splits)
+    if lacking := [each.cell.name for each in records if each.cell not in codes]:
+        raise HashbenchError(f"{folder} lacks the codes of {lacking[0]}; restore them from git")
     again = [record_of(params, each.profile, each.cell, codes[each.cell], splits[each.dataset]) for each in records]
     write_submission(folder, notes, again, codes)
     print(f"{folder}: {len(again)} runs evaluated again")

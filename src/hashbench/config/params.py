@@ -245,8 +245,9 @@ def load_params(path: Path | None = None) -> Params:
         raise HashbenchError(one_line(f"{path}: not valid YAML: {error}")) from None
     except FileNotFoundError:
         raise HashbenchError(
-            f"{path} is missing: all but `hashbench evaluate` and `hashbench splits` needs a clone of hashbench; make "
-            "one with `git clone`, run `uv sync` there and then this command, or name another file in HASHBENCH_PARAMS"
+            f"{path} is missing: all but `hashbench evaluate`, `compare`, `explain`, `plot` and `splits` needs a clone of "
+            "hashbench; make one with `git clone`, run `uv sync` there and then this command, or name another file in "
+            "HASHBENCH_PARAMS"
         ) from None
     except OSError as error:
         reason = error.strerror or "unreadable"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hashbench.artefacts.fits import codes_digest
@@ -29,6 +29,12 @@ def splits_of(params: Params, profile: str) -> dict[str, Split]:
     if not found:
         raise HashbenchError(f"profile {profile} has no splits in {layout.results}; name another by --profile")
     return found
+
+
+def splits_of_records(params: Params, records: Sequence[SubmittedRecord]) -> dict[str, Split]:
+    """The splits of the profiles that records name, by data set, which has one split whatever the profile."""
+    profiles = sorted({each.profile for each in records})
+    return {name: split for profile in profiles for name, split in splits_of(params, profile).items()}
 
 
 def record_of(params: Params, profile: str, cell: Cell, pair: tuple[Codes, Codes], split: Split) -> SubmittedRecord:
@@ -77,13 +83,12 @@ def _check(params: Params, folder: Path, findings: Findings) -> int:
     records = read_submitted(folder)
     if [each.cell for each in records] != sorted({each.cell for each in records}):
         findings.fault(f"{folder}: its records are not in order, or two are of the same cell")
-    by_profile = {profile: splits_of(params, profile) for profile in {each.profile for each in records}}
-    splits = {name: split for found in by_profile.values() for name, split in found.items()}
+    splits = splits_of_records(params, records)
     codes = read_submitted_codes(folder, splits)
     for cell in sorted(codes.keys() - {each.cell for each in records}):
         findings.fault(f"{folder}: codes of {cell.name} without a record")
     for record in records:
-        _compare(params, record, codes, by_profile[record.profile].get(record.dataset), findings)
+        _compare(params, record, codes, splits.get(record.dataset), findings)
     return len(records)
 
 
