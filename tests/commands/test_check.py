@@ -83,7 +83,7 @@ def test_everything_is_named_at_once(clone: Path) -> None:
     assert told[0] == "no CUDA GPU is visible"
     assert [line.partition(" is missing")[0] for line in told[1:]] == [
         "weights/vgg16.tv_in1k.safetensors",
-        "weights/vit_base_patch16_224.augreg_in21k.safetensors",
+        "weights/vit_base_patch16_224.orig_in21k.safetensors",
         "CIFAR-10: data/cifar-10-python.tar.gz",
         "NUS-WIDE-21: data/nuswide/ImageList.zip",
         "NUS-WIDE-21: data/nuswide/Groundtruth.zip",
@@ -96,6 +96,18 @@ def test_everything_is_named_at_once(clone: Path) -> None:
     assert [line for line in told if "no checksum of it is known" in line] == [told[2]]
     assert "(size unknown): ask for the images by the form at https://lms.comp.nus.edu.sg/" in told[6]
     assert "(13,511 MB), from http://images.cocodataset.org/zips/train2014.zip" in told[7]
+
+
+def test_a_profile_on_a_gpu_is_estimated_before_what_it_lacks_is_named(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking("paper")
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("estimate: ") for line in lines)
+    assert [line for line in lines if "wch on CIFAR-10: " in line] == [
+        "estimate: wch on CIFAR-10: 8 min by vgg16 or 9 min by vit_base_patch16_224 for each of 9 cells, 7,850 steps"
+    ]
+    assert "in all on one H100 at 100 TFLOP/s, without reading and augmenting pictures" in total
 
 
 def test_what_a_run_fetches_by_itself_stops_nobody(

@@ -7,7 +7,9 @@ files are those of the authors' repositories that it was read from.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,7 +27,7 @@ class Official(NamedTuple):
 
     section: str
     values: dict[str, Any]
-    steps: dict[str, int] = {}
+    steps: Mapping[str, int] = MappingProxyType({})
 
 
 OFFICIAL = {
@@ -258,7 +260,7 @@ def test_the_page_tells_epochs_steps_and_images(params: Params) -> None:
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     section = page.partition("\n### How long each method trains\n")[2].partition("\n##")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|", section, re.MULTILINE)
-    assert dict((name, (here, paper)) for name, here, paper in rows) == {
+    assert {name: (here, paper) for name, here, paper in rows} == {
         name: (told(params, name, "cifar10-jpeg"), told(params, name, PROFILE)) for name in [*OFFICIAL, "contrastive"]
     }
 
