@@ -169,16 +169,15 @@ def test_it_runs_from_published_files_to_the_report(tmp_path: Path, monkeypatch:
 
     results = folder / "results" / "paper"
     records = [json.loads(line) for line in (results / "records.jsonl").read_text().splitlines()]
-    cells = {(r["cell"]["dataset"], r["cell"]["backbone"], r["cell"]["method"]) for r in records}
+    cells = {(record["dataset"], record["backbone"], record["method"]) for record in records}
     assert len(records) == len(cells) == 3 * 2 * len(params["methods"])
     assert (results / "report.html").is_file()
     for record in records:
-        training = PROFILE["backbone_training_of"].get(record["cell"]["method"])
+        training = PROFILE["backbone_training_of"].get(record["method"])
         said = record["fit"]["backbone_training"]
         assert (said is None) == (training is None)
         if training:
             assert said["learning_rate"] == training["learning_rate"]
-            assert said["rates"] == training.get("rates", {}).get(record["cell"]["backbone"], {})
-            assert said["augmentation"]["crop_scale"][0] == (
-                0.2 if record["cell"]["method"] in PROFILE["augmentation_of"] else 0.5
-            )
+            assert said["rates"] == training.get("rates", {}).get(record["backbone"], {})
+            least = 0.2 if record["method"] in PROFILE["augmentation_of"] else 0.5
+            assert said["augmentation"]["crop_scale"][0] == least
