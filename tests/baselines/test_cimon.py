@@ -10,6 +10,7 @@ from scipy.stats import norm
 from hashbench.baselines.cimon import CIMON, confidence, guidance, guided_loss, spectral_clusters
 from hashbench.learning.session import Session
 from hashbench.learning.structure import half_gaussians
+from hashbench.seeding import torch_generator
 from hashbench.types import Array, TrainView
 
 
@@ -80,23 +81,34 @@ def test_clusters_follow_directions_and_the_seed(grouped: tuple[Array, Array]) -
     np.testing.assert_array_equal(clusters, spectral_clusters(10 * features, 4, seed=0))
 
 
-def test_it_learns_and_groups_share_codes(grouped: tuple[Array, Array]) -> None:
+OPTIONS = {
+    "threshold": 0.3,
+    "clusters": 4,
+    "contrast": 0.3,
+    "temperature": 0.5,
+    "hidden": 32,
+    "standardise": True,
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-5,
+    "batch_size": 20,
+    "epochs": 20,
+}
+
+
+def test_without_hidden_units_the_head_is_linear_in_the_features_as_they_are() -> None:
+    head = CIMON(**{**OPTIONS, "hidden": 0, "standardise": False}).network(12, 8, torch_generator(0))
+    ((_, weight), (_, bias)) = head.named_parameters()
+    rows = torch.randn(5, 12, generator=torch_generator(1)) + 3
+    torch.testing.assert_close(head(rows), torch.tanh(rows @ weight.T + bias))
+
+
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_it_learns_and_groups_share_codes(grouped: tuple[Array, Array], hidden: int) -> None:
     features, groups = grouped
     rng = np.random.default_rng(1)
     views = (features + 0.2 * rng.normal(size=(3, 60, 12))).astype(np.float32)
-    method = CIMON(
-        threshold=0.3,
-        clusters=4,
-        contrast=0.3,
-        temperature=0.5,
-        hidden=32,
-        standardise=True,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=1e-5,
-        batch_size=20,
-        epochs=20,
-    )
+    method = CIMON(**{**OPTIONS, "hidden": hidden})
     train = TrainView(np.arange(60), pooled=features, views=views)
     log = method.fit(train, 16, seed=1, session=Session())
     assert log.curves["guided"][-1] < log.curves["guided"][0]

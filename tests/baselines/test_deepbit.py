@@ -65,6 +65,14 @@ def test_invariance_restated_with_loops():
     assert invariance(f, g).item() == pytest.approx(value)
 
 
+def test_the_learning_rate_of_each_stage_falls_by_its_own_epochs(view):
+    falling = {"decay": 0.1, "decay_epochs": 2, "invariance_decay_epochs": 1}
+    stages = DeepBit(**{**OPTIONS, **falling}, epochs=5, invariance_epochs=3).begin(view, 8, 0, "cpu")
+    rates = [[stage.recipe.rate(epoch) for epoch in range(stage.recipe.epochs)] for stage in stages]
+    assert rates[0] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4])
+    assert rates[1] == pytest.approx([1e-3, 1e-4, 1e-5])
+
+
 def test_the_threshold_is_the_mean_of_all_outputs(features, view):
     method = DeepBit(**OPTIONS, epochs=3, invariance_epochs=2)
     method.fit(view, 8, seed=0, session=Session())

@@ -117,6 +117,18 @@ def test_everything_is_named_at_once(clone: Path) -> None:
     assert "(13,511 MB), from http://images.cocodataset.org/zips/train2014.zip" in told[7]
 
 
+def test_a_profile_on_a_gpu_is_estimated_before_what_it_lacks_is_named(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking("paper")
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("estimate: ") for line in lines)
+    assert [line for line in lines if "wch on CIFAR-10: " in line] == [
+        "estimate: wch on CIFAR-10: 8 min by vgg16 or 9 min by vit_base_patch16_224 for each of 9 cells, 7,850 steps"
+    ]
+    assert "in all on one H100 at 100 TFLOP/s, without reading and augmenting pictures" in total
+
+
 def test_what_a_run_fetches_by_itself_stops_nobody(
     clone: Path, online: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,9 @@ files are those of the authors' repositories that it was read from.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,7 +27,7 @@ class Official(NamedTuple):
 
     section: str
     values: dict[str, Any]
-    steps: dict[str, int] = {}
+    steps: Mapping[str, int] = MappingProxyType({})
 
 
 OFFICIAL = {

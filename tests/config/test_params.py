@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hashbench.config.params import Hyperparameter, Params, load_params
+from hashbench.config.selection import feature_params
 from hashbench.errors import HashbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,26 @@ def test_a_hyperparameter_says_where_it_comes_from() -> None:
     for wrong in ({"value": 1}, {"value": 1, "source": "guess"}, {"value": 1, "source": "ours", "why": "?"}):
         with pytest.raises(ValidationError):
             Hyperparameter(**wrong)
+
+
+def test_dropout_is_said_of_a_backbone_of_the_profile(tmp_path: Path) -> None:
+    """Networks call their rates differently, and what names no backbone here would silently do nothing."""
+
+    def change(value: dict[str, Any]) -> None:
+        training = value["profiles"]["paper"]["backbone_training_of"]["ssdh"]
+        training["rates"] = {"vit_micro": {"drop_rate": 0.1}}
+
+    message = load_changed(tmp_path, change)
+    assert "profiles.paper: rates of a backbone_training: unknown name 'vit_micro'" in message
+    assert "vgg16, vit_base_patch16_224" in message
+
+
+def test_tokens_of_views_are_stored_where_the_profile_wants_them() -> None:
+    params = load_params(ROOT / "params.yaml")
+    stored = {name: feature_params(params, name).view_tokens for name in params.profiles}
+    assert stored["quick"]
+    assert not stored["paper"]
+    assert not stored["cifar10-jpeg-finetuned"]
 
 
 def test_fractional_bits_are_refused(tmp_path: Path) -> None:

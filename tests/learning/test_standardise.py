@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from hashbench.learning.standardise import Standardise, standardise_by
+from hashbench.learning.standardise import Standardise, input_layer, standardise_by
 
 
 def test_centred_with_one_scale_for_all_dimensions():
@@ -31,3 +32,11 @@ def test_it_trains_nothing_and_is_kept_with_the_weights():
     assert [name for name, _ in head.named_parameters()] == ["1.weight", "1.bias"]
     assert head.state_dict()["0.mean"].tolist() == [4.5, 5.5, 6.5]
     assert head.state_dict()["0.scale"].shape == (1,)
+
+
+def test_a_head_may_see_features_as_they_are():
+    rows = torch.arange(12.0).view(4, 3)
+    for standardise, mean in ((True, [0.0, 0.0, 0.0]), (False, rows.mean(dim=0).tolist())):
+        head = nn.Sequential(input_layer(3, standardise))
+        standardise_by(rows, head)
+        assert head(rows).mean(dim=0).tolist() == pytest.approx(mean, abs=1e-6)
