@@ -36,7 +36,7 @@ def ablation_of(bundle: ReportBundle) -> Table | None:
 
 
 def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
-    return [table1(results, bundle.paired_pvalue, bundle.profile), table2(results, bundle.profile)]
+    return [table1(results, bundle.tied, bundle.profile), table2(results, bundle.profile)]
 
 
 def render_report(bundle: ReportBundle, write: Write) -> None:

@@ -141,7 +141,7 @@ def _heading_width(heading: Heading) -> float:
 def _cell_width(cell: Cell) -> float:
     spread = _width(f"±{cell.printed_spread}") * 0.86 if cell.printed_spread else 0.0  # in \tiny
     bold = 1.15 if "best" in cell.marks else 1.0
-    return _width(cell.printed) * bold + spread + (3.5 if "insignificant" in cell.marks else 0.0)
+    return _width(cell.printed) * bold + spread
 
 
 # Points that a character takes in \scriptsize (7 pt) of Computer Modern, the widest of the usual fonts, rounded up.

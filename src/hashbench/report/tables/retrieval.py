@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from hashbench.report.results import Results, Setting
 from hashbench.report.tables.model import (
-    SIGNIFICANCE_LEVEL,
     Cell,
     Format,
     Heading,
@@ -15,18 +14,23 @@ from hashbench.report.tables.model import (
     Table,
     cell_of,
     marked,
-    with_significance,
+    with_tie,
 )
 from hashbench.report.tables.provenance import map_name, provenance, version_notes
 from hashbench.types import Array
 
 MARKS_NOTE = "Bold: the best method; underlined: the second best; compared as printed."
+TIE_NOTE = (
+    "Bold: the best method of the column and every method that cannot be told from it (paired bootstrap over seeds and "
+    "queries, two-sided, p ≥ 0.05 after Holm's correction for all comparisons in the column); underlined: the best of "
+    "the others."
+)
 
 
-def table1(results: Results, pvalue: Callable[[Array, Array], float], profile: str) -> Table:
+def table1(results: Results, tied: Callable[[Mapping[str, Array]], Set[str]], profile: str) -> Table:
     """Table 1: mAP@k of every method by data set and code length, mean ± standard deviation over seeds.
 
-    `pvalue(a, b)` compares the per-query AP (means over seeds) of the best method and the runner-up of a column.
+    `tied(ap)`: of the methods of a column, each with its AP by repetition and query, those that tie with the best.
     """
     grid = _dataset_grid(results)
     rows: list[Row] = []
@@ -35,10 +39,10 @@ def table1(results: Results, pvalue: Callable[[Array, Array], float], profile: s
             Row(_method_heading(results, heading, method), _map_cells(results, settings, grid, method))
             for method in results.ran
         ]
-        section = marked([row for row in section if any(cell.value is not None for cell in row.cells)])
+        section = [row for row in section if any(cell.value is not None for cell in row.cells)]
         for number in range(len(grid)):
-            section = with_significance(
-                section, number, lambda c: results.ap(Setting(c.dataset, c.backbone), c.method, c.bits), pvalue
+            section = with_tie(
+                section, number, lambda c: results.ap_by_seed(Setting(c.dataset, c.backbone), c.method, c.bits), tied
             )
         rows += section
     return Table(
@@ -48,9 +52,7 @@ def table1(results: Results, pvalue: Callable[[Array, Array], float], profile: s
         tuple(_map_heading(results, dataset, bits) for dataset, bits in grid),
         tuple(rows),
         (
-            MARKS_NOTE,
-            f"†: the lead over the runner-up is not significant "
-            f"(paired bootstrap over queries, p ≥ {SIGNIFICANCE_LEVEL}).",
+            TIE_NOTE,
             *version_notes(results, results.ran),
         ),
         provenance(results, results.ran, profile),
