@@ -16,7 +16,8 @@ from hashbench.artefacts.split import read_split
 from hashbench.artefacts.submissions import read_notes, read_submitted, submission_folders
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
-from hashbench.evaluation import code_statistics, paired_bootstrap
+from hashbench.evaluation import code_statistics
+from hashbench.evaluation.ties import tied_with_best
 from hashbench.fitting import new_method
 from hashbench.learning.texts import MARKS
 from hashbench.methods.base import Method
@@ -51,7 +52,7 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         methods=cards_of(params),
         dataset_titles=params.dataset_titles,
         backbone_titles=params.backbone_titles,
-        paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
+        tied=lambda ap: tied_with_best(ap, seed=params.base_seed),
         seconds=read_seconds(layout.seconds),
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
@@ -119,7 +120,7 @@ def ablation_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         methods=cards_of(params),
         dataset_titles=params.dataset_titles,
         backbone_titles=params.backbone_titles,
-        paired_pvalue=lambda a, b: paired_bootstrap(a, b, seed=params.base_seed).p_value,
+        tied=lambda ap: tied_with_best(ap, seed=params.base_seed),
         controls=tuple(params.controls),
         ablations=tuple(
             Ablation(base, tuple(_variant(name, params.methods[name]) for name in names))

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,10 @@ def average_precision(record: RunRecord) -> np.ndarray[Any, Any]:
     return ap
 
 
-def sign_flip_pvalue(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    """A paired test, as crude as it may be."""
-    difference = a - b
-    signs = np.random.default_rng(0).choice([-1, 1], (200, len(difference)))
-    return float(np.mean(np.abs((signs * difference).mean(axis=1)) >= abs(difference.mean())))
+def nearly_as_good(ap: Mapping[str, np.ndarray[Any, Any]]) -> set[str]:
+    """A test as crude as it may be: whoever's mean is the best to three digits ties."""
+    means = {method: round(float(values.mean()), 3) for method, values in ap.items()}
+    return {method for method, mean in means.items() if mean == max(means.values())}
 
 
 @pytest.fixture
@@ -151,7 +150,7 @@ def make_bundle() -> Callable[..., ReportBundle]:
             "seconds": {r.cell: seconds_of(r) for r in records},
             "methods": {NAMES[number][0]: card(number) for number in range(n_methods)},
             "dataset_titles": DATASETS, "backbone_titles": {"tiny-vit": "Tiny ViT"},
-            "paired_pvalue": sign_flip_pvalue, "correlations": correlations, "galleries": galleries,
+            "tied": nearly_as_good, "correlations": correlations, "galleries": galleries,
             "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d in DATASETS),
         }  # fmt: skip
         return ReportBundle(**(fields | changes))

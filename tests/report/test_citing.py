@@ -17,7 +17,7 @@ def with_paper(card, **changes):
 
 def test_a_citation_names_version_digest_and_each_paper_once(make_bundle):
     bundle = make_bundle(3)
-    table = table1(Results(bundle), bundle.paired_pvalue, "tiny")
+    table = table1(Results(bundle), bundle.tied, "tiny")
     cards = {**bundle.methods, "gamma": replace(bundle.methods["gamma"], paper=bundle.methods["beta"].paper)}
     text = bibtex(table, "tiny", "1.2.3", cards)
     assert re.findall(r"^@(\w+)\{(.+),$", text, re.MULTILINE) == [
@@ -35,7 +35,7 @@ def test_journals_and_preprints_are_told_from_conferences(make_bundle):
     bundle = make_bundle(2)
     venues = {"alpha": "IEEE Transactions on Cybernetics", "beta": "arXiv 2012.12334"}
     cards = {method: with_paper(card, venue=venues[method]) for method, card in bundle.methods.items()}
-    table = table1(Results(replace(bundle, methods=cards)), bundle.paired_pvalue, "tiny")
+    table = table1(Results(replace(bundle, methods=cards)), bundle.tied, "tiny")
     text = bibtex(table, "tiny", "1", cards)
     assert "@article{alpha2020" in text
     assert "journal = {IEEE Transactions on Cybernetics}" in text
@@ -45,7 +45,7 @@ def test_journals_and_preprints_are_told_from_conferences(make_bundle):
 def test_latex_cites_what_the_bib_file_of_the_table_holds(make_bundle):
     bundle = make_bundle(6)
     cards = {**bundle.methods, "eps": replace(bundle.methods["eps"], paper=None)}
-    table = table1(Results(replace(bundle, methods=cards)), bundle.paired_pvalue, "tiny")
+    table = table1(Results(replace(bundle, methods=cards)), bundle.tied, "tiny")
     cited = re.findall(r"\\cite\{(\w+)\}", RENDERERS["tex"](table))
     assert cited == ["alpha2020", "beta2020", "gamma2020", "delta2020", "zeta2020"]
     entries = set(re.findall(r"^@\w+\{(.+),$", bibtex(table, "tiny", "1", cards), re.MULTILINE))

@@ -44,12 +44,13 @@ def test_marks_compare_what_is_left(make_bundle):
     assert not any(c.marks for row in alone.rows for c in row.cells)
 
 
-def test_the_dagger_is_tested_anew(make_bundle):
+def test_the_tie_is_tested_anew(make_bundle):
     compared = []
-    bundle = replace(make_bundle(5), paired_pvalue=lambda a, b: compared.append((a.mean(), b.mean())) or 0.5)
+    bundle = replace(make_bundle(5), tied=lambda ap: compared.append(set(ap)) or {"gamma"})
     part = excerpt(bundle, "table1", ["gamma", "eps"], [16])
     assert len(compared) == 6 + 2  # the whole table, whose digest is stated, and the two columns that are left
-    assert {c.marks for row in part.rows for c in row.cells} == {("best", "insignificant"), ("second",)}
+    assert compared[-1] == {"gamma", "eps"}
+    assert {c.marks for row in part.rows for c in row.cells} == {("best",), ("second",)}
 
 
 def test_a_transposed_table_has_a_column_for_each_method(make_bundle):

@@ -62,16 +62,16 @@ def test_what_has_no_name_in_print_is_refused(record, bundle_of, changes, what):
 
 def test_queries_without_relevant_items_follow_the_rule_of_the_run(record, bundle_of):
     ap = {("toys", "tiny-vit", "alpha", 16, seed): np.array([np.nan, 0.2 + 0.2 * seed]) for seed in (0, 1)}
-    for empty, expected in (("zero", [0.0, 0.3]), ("nan", [0.3])):
+    for empty, expected in (("zero", [[0.0, 0.2], [0.0, 0.4]]), ("nan", [[0.2], [0.4]])):
         records = [record(0, "toys", 16, seed, empty=empty) for seed in (0, 1)]
         results = Results(bundle_of(records, ap=ap))
-        np.testing.assert_allclose(results.ap(TOYS, "alpha", 16), expected)
+        np.testing.assert_allclose(results.ap_by_seed(TOYS, "alpha", 16), expected)
 
 
 def test_missing_per_query_values_are_named(record, bundle_of):
     results = Results(bundle_of([record(0, "toys", 16, 0)]))
     with pytest.raises(HashbenchError, match=r"toys-tiny-vit-alpha-16-0 are missing"):
-        results.ap(TOYS, "alpha", 16)
+        results.ap_by_seed(TOYS, "alpha", 16)
 
 
 def test_methods_under_study_and_controls_are_those_that_ran(make_bundle):

@@ -66,7 +66,7 @@ def test_no_unmarked_value_is_better_than_a_marked_one(values):
 
 def test_table1_holds_mean_and_spread_of_each_cell(make_bundle):
     bundle = make_bundle(3)
-    table = table1(Results(bundle), bundle.paired_pvalue, "tiny")
+    table = table1(Results(bundle), bundle.tied, "tiny")
     cells = {(c.method, c.dataset, c.bits): c for row in table.rows for c in row.cells}
     assert len(cells) == 3 * 2 * 3
     maps = [r.evaluation.map for r in bundle.records if (r.method, r.dataset, r.bits) == ("beta", "mosaic", 32)]
@@ -75,36 +75,49 @@ def test_table1_holds_mean_and_spread_of_each_cell(make_bundle):
     assert cells["beta", "mosaic", 32].seeds == 3
 
 
-@pytest.mark.parametrize(("p", "dagger"), [(0.049, False), (0.05, True), (1.0, True)])
-def test_the_dagger_says_that_the_lead_may_be_chance(make_bundle, p, dagger):
-    compared = []
+def test_the_whole_tie_is_bold_and_the_best_of_the_others_underlined(make_bundle):
+    asked = []
 
-    def pvalue(a, b):
-        compared.append((a.mean(), b.mean()))
-        return p
+    def tied(ap):
+        asked.append(set(ap))
+        return {"alpha", "gamma"}
 
-    table = table1(Results(make_bundle(4)), pvalue, "tiny")
-    assert len(compared) == 6
-    assert all(a > b for a, b in compared)  # the best against the runner-up
-    for row in table.rows:
-        for cell in row.cells:
-            assert ("insignificant" in cell.marks) == (dagger and "best" in cell.marks)
-
-
-def test_a_shared_first_place_is_never_significant(record, bundle_of):
-    records = [record(n, "toys", 16, 0, map=value) for n, value in enumerate((0.7, 0.7, 0.5))]
-    table = table1(Results(bundle_of(records)), lambda a, b: pytest.fail("nothing to test"), "tiny")
-    assert marks_of(table.rows) == [("best", "insignificant")] * 2 + [("second",)]
+    table = table1(Results(make_bundle(4)), tied, "tiny")
+    assert asked == [{"alpha", "beta", "gamma", "delta"}] * 6
+    marks = {row.cells[0].method: {cell.marks for cell in row.cells} for row in table.rows}
+    others = [row.cells[0].value for row in table.rows if row.cells[0].method in ("beta", "delta")]
+    assert marks["alpha"] == marks["gamma"] == {("best",)}
+    second = "beta" if others[0] > others[1] else "delta"
+    assert marks.pop(second) == {("second",)}
+    assert marks.pop("delta" if second == "beta" else "beta") == {()}
+    assert "after Holm's correction" in table.notes[0]
 
 
-def test_the_test_sees_the_same_queries_of_both_methods(make_bundle):
-    def pvalue(a, b):
-        assert a.shape == b.shape == (60,)
-        assert not np.isnan(a).any()
-        assert not np.isnan(b).any()
-        return 0.0
+def test_where_all_tie_none_is_second(make_bundle):
+    table = table1(Results(make_bundle(3)), set, "tiny")
+    assert {cell.marks for row in table.rows for cell in row.cells} == {("best",)}
 
-    table1(Results(make_bundle(2)), pvalue, "tiny")
+
+def test_a_method_alone_is_not_marked(make_bundle):
+    table = table1(Results(make_bundle(1)), lambda ap: pytest.fail("nothing to test"), "tiny")
+    assert {cell.marks for row in table.rows for cell in row.cells} == {()}
+
+
+def test_the_test_sees_the_repetitions_and_the_same_queries_of_all_methods(make_bundle):
+    bundle = make_bundle(2)
+    means = []
+
+    def tied(ap):
+        assert {values.shape for values in ap.values()} == {(3, 60)}
+        assert not any(np.isnan(values).any() for values in ap.values())
+        means.append(ap["beta"].mean(axis=1))
+        return set()
+
+    table1(Results(bundle), tied, "tiny")
+    runs = [r for r in bundle.records if (r.method, r.dataset, r.bits) == ("beta", bundle.records[0].dataset, 16)]
+    assert means[0] == pytest.approx(
+        [np.nan_to_num(bundle.ap[r.cell]).mean() for r in sorted(runs, key=lambda r: r.seed)]
+    )
 
 
 def test_backbones_are_compared_apart(record, bundle_of):
@@ -115,7 +128,7 @@ def test_backbones_are_compared_apart(record, bundle_of):
     ]
     ap = {r.cell: np.full(9, r.evaluation.map) for r in records}
     bundle = bundle_of(records, ap=ap, backbone_titles={"small": "SMALL", "large": "LARGE"})
-    table = table1(Results(bundle), lambda a, b: 0.0, "tiny")
+    table = table1(Results(bundle), lambda ap: {max(ap, key=lambda name: ap[name].mean())}, "tiny")
     assert [(r.heading.group, r.cells[0].marks) for r in table.rows] == [
         ("LARGE", ("second",)),
         ("LARGE", ("best",)),
@@ -127,7 +140,7 @@ def test_backbones_are_compared_apart(record, bundle_of):
 def test_a_cell_that_was_not_run_is_empty(make_bundle):
     bundle = make_bundle(2)
     kept = tuple(r for r in bundle.records if (r.method, r.bits) != ("beta", 64))
-    table = table1(Results(replace(bundle, records=kept)), bundle.paired_pvalue, "tiny")
+    table = table1(Results(replace(bundle, records=kept)), bundle.tied, "tiny")
     assert [cell.value is None for cell in table.rows[1].cells] == [False, False, True] * 2
 
 
@@ -196,7 +209,7 @@ def test_changes_name_added_and_dropped_hyperparameters(record, change):
 
 def test_provenance_names_everything_that_made_the_numbers(make_bundle):
     bundle = make_bundle(2)
-    text = "\n".join(table1(Results(bundle), bundle.paired_pvalue, "tiny").provenance)
+    text = "\n".join(table1(Results(bundle), bundle.tied, "tiny").provenance)
     for word in ("tiny", "0123456789ab", "60 query / 200 train / 500 database", "Tiny ViT", "mAP@100", "random order",
                  "Seeds: 0, 1, 2", "numpy 2.3.0", "Toy CPU (cpu, fp32)", "36 runs", "relevant in top k", "count 0",
                  "Evaluation code: 0e0e0e0e0e0e"):  # fmt: skip
@@ -216,7 +229,7 @@ def test_versions_that_differ_are_told_in_one_line_with_how_many_runs_had_each(m
     assert version_notes(results, ("alpha", "beta")) == (told,)
     assert version_notes(results, ("beta",)) == ()
     tables = [
-        table1(results, bundle.paired_pvalue, "tiny"),
+        table1(results, bundle.tied, "tiny"),
         table2(results, "tiny"),
         table3(results, bundle.seconds, "tiny"),
         ablation_table(results, [Ablation("alpha", ("beta",))], "tiny"),
@@ -229,10 +242,10 @@ def test_versions_that_differ_are_told_in_one_line_with_how_many_runs_had_each(m
 
 def test_the_digest_follows_every_digit_and_nothing_else(make_bundle, change):
     bundle = make_bundle(2)
-    digest = table1(Results(bundle), bundle.paired_pvalue, "tiny").digest
+    digest = table1(Results(bundle), bundle.tied, "tiny").digest
     shuffled = replace(bundle, records=bundle.records[::-1])
-    assert table1(Results(shuffled), bundle.paired_pvalue, "tiny").digest == digest
+    assert table1(Results(shuffled), bundle.tied, "tiny").digest == digest
     first = bundle.records[0]
     changed = change(first, map=math.nextafter(first.evaluation.map, 1) + 1e-12)
     altered = replace(bundle, records=(changed, *bundle.records[1:]))
-    assert table1(Results(altered), bundle.paired_pvalue, "tiny").digest != digest
+    assert table1(Results(altered), bundle.tied, "tiny").digest != digest

@@ -32,12 +32,12 @@ def tables_of(bundle: ReportBundle) -> list[Table]:
 
 def ablation_of(bundle: ReportBundle) -> Table | None:
     """The ablation table of a bundle that holds variants; None where none was run."""
-    return ablation_table(Results(bundle), bundle.ablations, bundle.paired_pvalue, bundle.profile)
+    return ablation_table(Results(bundle), bundle.ablations, bundle.tied, bundle.profile)
 
 
 def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
     submissions = bundle.submissions
-    first = table1(results, bundle.paired_pvalue, bundle.profile, submissions)
+    first = table1(results, bundle.tied, bundle.profile, submissions)
     return [first, table2(results, bundle.profile, submissions)]
 
 

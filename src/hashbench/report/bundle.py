@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from hashbench.errors import HashbenchError
@@ -118,7 +118,7 @@ class ReportBundle:
     `records`: runs of one profile, in any order. `ap`: per-query average precision of each run, float64 (n_q,), NaN
     where nothing is relevant. `methods`: a card for every method of the records, in the order of the rows.
     `dataset_titles`: the data sets in the order of the columns; `backbone_titles`: the backbones' names in print.
-    `paired_pvalue(a, b)`: the p-value of 'a and b have the same mean' for two vectors paired by query.
+    `tied(ap)`: of methods with their AP by repetition and query, (s, n_q), those that tie with the best.
     `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
     that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
     some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
@@ -133,7 +133,7 @@ class ReportBundle:
     methods: Mapping[str, MethodCard]
     dataset_titles: Mapping[str, str]
     backbone_titles: Mapping[str, str]
-    paired_pvalue: Callable[[Array, Array], float]
+    tied: Callable[[Mapping[str, Array]], Set[str]]
     seconds: Mapping[Cell, CellSeconds] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()

@@ -174,19 +174,21 @@ class Results:
         found = self.over_seeds.of(setting.dataset, setting.backbone, method, bits, column).mean
         return found if math.isfinite(found) else None
 
-    def ap(self, setting: Setting, method: str, bits: int) -> Array:
-        """Average precision of each query, mean over seeds, float64 (n_q,); queries without relevant items follow the
+    def ap_by_seed(self, setting: Setting, method: str, bits: int) -> Array:
+        """Average precision of each repetition and query, float64 (s, n_q); queries without relevant items follow the
         run's rule: 0, or left out. Raises HashbenchError where a run has no stored values."""
-        ap = self.ap_of_queries(setting, method, bits)
-        if ap is None:
-            missing = next(run.cell for run in self.runs(setting, method, bits) if run.cell not in self._bundle.ap)
-            raise HashbenchError(f"the per-query results of the run {missing.name} are missing; run `dvc repro`")
+        runs = self.runs(setting, method, bits)
+        for run in runs:
+            if run.cell not in self._bundle.ap:
+                raise HashbenchError(f"the per-query results of the run {run.cell.name} are missing; run `dvc repro`")
+        ap: Array = np.stack([self._bundle.ap[run.cell] for run in runs])
         zero = self.any_run(setting).evaluation.empty == "zero"
-        counted: Array = np.nan_to_num(ap) if zero else ap[~np.isnan(ap)]
+        counted: Array = np.nan_to_num(ap) if zero else ap[:, ~np.isnan(ap).any(axis=0)]
         return counted
 
     def ap_of_queries(self, setting: Setting, method: str, bits: int) -> Array | None:
-        """As `ap`, but with one value for every query, NaN where nothing is relevant; None where not stored."""
+        """Average precision of each query, mean over seeds, float64 (n_q,), NaN where nothing is relevant; None where
+        it is not stored."""
         stored = [self._bundle.ap.get(run.cell) for run in self.runs(setting, method, bits)]
         known = [values for values in stored if values is not None]
         if not stored or len(known) < len(stored):

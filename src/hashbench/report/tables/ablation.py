@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from hashbench.records import RunRecord
 from hashbench.report.bundle import Ablation, Variant
 from hashbench.report.results import Results, Setting
 from hashbench.report.tables.model import (
-    SIGNIFICANCE_LEVEL,
     Cell,
     Format,
     Heading,
@@ -24,6 +23,7 @@ _DIFFERENCE = Format(signed=True, show_spread=False, prefer="none")
 _MAP = Format(prefer="none")
 
 Grid = Sequence[tuple[Setting, int]]
+Tied = Callable[[Mapping[str, Array]], Set[str]]
 
 
 def changed_hyperparameters(base: RunRecord, variant: RunRecord) -> str:
@@ -33,13 +33,11 @@ def changed_hyperparameters(base: RunRecord, variant: RunRecord) -> str:
     return ", ".join(f"{name}: {old.get(name)} → {new.get(name)}" for name in names if old.get(name) != new.get(name))
 
 
-def ablation_table(
-    results: Results, ablations: Sequence[Ablation], pvalue: Callable[[Array, Array], float], profile: str
-) -> Table | None:
+def ablation_table(results: Results, ablations: Sequence[Ablation], tied: Tied, profile: str) -> Table | None:
     """The ablation table: each base method and its variants with what each changes; None where no variant was run.
 
     For each data set and code length: mAP, and its difference from the row that the variant is compared with.
-    `pvalue(a, b)` compares the per-query AP (means over seeds) of the two.
+    `tied(ap)`: of two methods, each with its AP by repetition and query, those that tie with the better one.
     """
     grid = [(setting, bits) for setting in results.settings for bits in results.bits(setting)]
     labels = {variant.method: variant.label for ablation in ablations for variant in ablation.variants}
@@ -47,7 +45,7 @@ def ablation_table(
         row
         for ablation in ablations
         if any(_a_run(results, grid, variant.method) for variant in ablation.variants)
-        for row in _rows(results, grid, ablation, labels, pvalue)
+        for row in _rows(results, grid, ablation, labels, tied)
     ]
     if not rows:
         return None
@@ -65,7 +63,7 @@ def ablation_table(
         ),
         tuple(rows),
         (
-            f"†: the difference is not significant (paired bootstrap over queries, p ≥ {SIGNIFICANCE_LEVEL}).",
+            "†: the two rows cannot be told apart (paired bootstrap over seeds and queries, two-sided, p ≥ 0.05).",
             *version_notes(results, methods),
         ),
         provenance(results, methods, profile),
@@ -82,15 +80,15 @@ def _rows(
     grid: Grid,
     ablation: Ablation,
     labels: dict[str, str],
-    pvalue: Callable[[Array, Array], float],
+    tied: Tied,
 ) -> list[Row]:
     """A method's own row, and one for each of its variants that was run."""
     title, key = results.title(ablation.base), results.citation_key(ablation.base)
-    rows = [Row(Heading(title, title, key), _cells(results, grid, ablation.base, None, pvalue), "as in table 1")]
+    rows = [Row(Heading(title, title, key), _cells(results, grid, ablation.base, None, tied), "as in table 1")]
     for variant in ablation.variants:
         run, other = _a_run(results, grid, variant.method), _a_run(results, grid, variant.against)
         if run is not None:
-            cells = _cells(results, grid, variant.method, variant.against, pvalue)
+            cells = _cells(results, grid, variant.method, variant.against, tied)
             name = labels.get(variant.against, results.title(variant.against))
             rows.append(Row(Heading(title, variant.label), cells, f"{_change(variant, run, other, title)} ({name})"))
     return rows
@@ -102,9 +100,7 @@ def _change(variant: Variant, run: RunRecord, other: RunRecord | None, title: st
     return changed_hyperparameters(other, run)
 
 
-def _cells(
-    results: Results, grid: Grid, method: str, against: str | None, pvalue: Callable[[Array, Array], float]
-) -> tuple[Cell, ...]:
+def _cells(results: Results, grid: Grid, method: str, against: str | None, tied: Tied) -> tuple[Cell, ...]:
     """For each column of the grid mAP and its difference, marked where that is not significant."""
     cells: list[Cell] = []
     for setting, bits in grid:
@@ -115,9 +111,12 @@ def _cells(
         marks: tuple[Mark, ...] = ()
         if own.value is not None and other is not None and against is not None:
             difference = own.value - other
-            chance = pvalue(results.ap(setting, method, bits), results.ap(setting, against, bits))
-            marks = ("insignificant",) if chance >= SIGNIFICANCE_LEVEL else ()
+            marks = ("insignificant",) if _are_tied(results, setting, bits, (method, against), tied) else ()
         metric = f"{name} difference"
         place = setting.dataset, setting.backbone, method, bits, metric
         cells += [own, Cell(*place, difference, None, own.seeds, _DIFFERENCE, marks)]
     return tuple(cells)
+
+
+def _are_tied(results: Results, setting: Setting, bits: int, pair: tuple[str, str], tied: Tied) -> bool:
+    return len(tied({method: results.ap_by_seed(setting, method, bits) for method in pair})) == 2

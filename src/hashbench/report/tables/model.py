@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -14,7 +14,6 @@ from hashbench.report.results import Results, Setting
 from hashbench.types import Array
 
 Mark = Literal["best", "second", "insignificant", "submitted"]
-SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -169,27 +168,29 @@ def _marked_column(cells: Sequence[Cell]) -> list[Cell]:
     return [replace(cell, marks=marks.get(cell.compared, ())) for cell in cells]
 
 
-def with_significance(
-    rows: Sequence[Row], number: int, ap: Callable[[Cell], Array], pvalue: Callable[[Array, Array], float]
+def with_tie(
+    rows: Sequence[Row],
+    number: int,
+    ap: Callable[[Cell], Array],
+    tied: Callable[[Mapping[str, Array]], Set[str]],
 ) -> list[Row]:
-    """Mark the best value of column `number` where its lead over the runner-up may be chance: where it shares the
-    first place, or where the paired test gives p >= 0.05."""
-    cells = [row.cells[number] for row in rows]
-    best = [cell for cell in cells if "best" in cell.marks]
-    second = [cell for cell in cells if "second" in cell.marks]
-    if not best or (len(best) == 1 and not second):
+    """Mark in column `number` every method that `tied` counts among the best, and as second the best of the others.
+
+    `ap(cell)`: the AP of each repetition and query. A column of a single value is left alone.
+    """
+    cells = [row.cells[number] for row in rows if row.cells[number].value is not None]
+    if len(cells) < 2:
         return list(rows)
-    if len(best) == 1:
-        runner_up = max(second, key=lambda cell: cell.value or 0.0)
-        if pvalue(ap(best[0]), ap(runner_up)) < SIGNIFICANCE_LEVEL:
-            return list(rows)
-    unsure = {cell.method for cell in best}
-    return [
-        replace(row, cells=_replaced(row.cells, number, replace(cell, marks=(*cell.marks, "insignificant"))))
-        if (cell := row.cells[number]).method in unsure
-        else row
-        for row in rows
-    ]
+    best = tied({cell.method: ap(cell) for cell in cells})
+    second = max((cell.compared for cell in cells if cell.method not in best), default=math.nan)
+
+    def marks(cell: Cell) -> tuple[Mark, ...]:
+        if cell.value is None:
+            return ()
+        return ("best",) if cell.method in best else ("second",) if cell.compared == second else ()
+
+    new = [replace(row.cells[number], marks=marks(row.cells[number])) for row in rows]
+    return [replace(row, cells=_replaced(row.cells, number, cell)) for row, cell in zip(rows, new, strict=True)]
 
 
 def _replaced(cells: tuple[Cell, ...], number: int, cell: Cell) -> tuple[Cell, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from hashbench.report.bundle import Submission
 from hashbench.report.results import Results, Setting
 from hashbench.report.tables.model import (
-    SIGNIFICANCE_LEVEL,
     Cell,
     Format,
     Heading,
@@ -17,7 +16,7 @@ from hashbench.report.tables.model import (
     Table,
     cell_of,
     marked,
-    with_significance,
+    with_tie,
 )
 from hashbench.report.tables.provenance import map_name, provenance, version_notes
 from hashbench.report.tables.submitted import HEADING as SUBMITTED
@@ -25,6 +24,11 @@ from hashbench.report.tables.submitted import of_setting, submitted_notes, submi
 from hashbench.types import Array
 
 MARKS_NOTE = "Bold: the best method; underlined: the second best; compared as printed."
+TIE_NOTE = (
+    "Bold: the best method of the column and every method that cannot be told from it (paired bootstrap over seeds and "
+    "queries, two-sided, p ≥ 0.05 after Holm's correction for all comparisons in the column); underlined: the best of "
+    "the others."
+)
 EXTERNAL_TEXT = "Told external text; not ranked with methods that learn from images alone"
 ASYMMETRIC = "Asymmetric: real-valued queries against database bits; not comparable with Hamming distances"
 
@@ -33,23 +37,23 @@ Grid = Sequence[tuple[str, int]]  # data set, code length
 
 def table1(
     results: Results,
-    pvalue: Callable[[Array, Array], float],
+    tied: Callable[[Mapping[str, Array]], Set[str]],
     profile: str,
     submissions: Sequence[Submission] = (),
 ) -> Table:
     """Table 1: mAP@k of every method by data set and code length, mean ± standard deviation over seeds.
 
     Methods that are told external text, and asymmetric rankings, stand in sections of their own below the others, and
-    nothing marks them. `pvalue(a, b)` compares the per-query AP (means over seeds) of the best method and the runner-up
-    of a column.
+    nothing marks them. `tied(ap)`: of the methods of a column, each with its AP by repetition and query, those that tie
+    with the best.
     """
     grid = _dataset_grid(results)
     rows: list[Row] = []
     for heading, settings in _backbone_sections(results):
-        section = marked(_map_rows(results, heading, settings, grid, results.ranked))
+        section = _map_rows(results, heading, settings, grid, results.ranked)
         for number in range(len(grid)) if section else ():
-            section = with_significance(
-                section, number, lambda c: results.ap(Setting(c.dataset, c.backbone), c.method, c.bits), pvalue
+            section = with_tie(
+                section, number, lambda c: results.ap_by_seed(Setting(c.dataset, c.backbone), c.method, c.bits), tied
             )
         rows += section
         rows += _map_rows(results, _joined(heading, EXTERNAL_TEXT), settings, grid, results.external_text)
@@ -62,9 +66,7 @@ def table1(
         tuple(_map_heading(results, dataset, bits) for dataset, bits in grid),
         (*rows, *submitted),
         (
-            MARKS_NOTE,
-            f"†: the lead over the runner-up is not significant "
-            f"(paired bootstrap over queries, p ≥ {SIGNIFICANCE_LEVEL}).",
+            TIE_NOTE,
             *results.left_out,
             *submitted_notes(submitted, submissions),
             *version_notes(results, results.ran),

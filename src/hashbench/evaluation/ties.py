@@ -1,0 +1,90 @@
+"""Which methods cannot be told from the best: a paired bootstrap over seeds and queries, corrected for their number.
+
+A hierarchical bootstrap draws at every level at which the numbers could have come out otherwise: which queries were
+asked, the same ones for all methods, and which repetitions of a method were run, for each method by itself (Davison and
+Hinkley, "Bootstrap methods and their application", 1997, section 3.8). Holm's step-down procedure then keeps the chance
+to call even one of the equals worse below the level ("A simple sequentially rejective multiple test procedure",
+Scandinavian Journal of Statistics 6, 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hashbench.errors import HashbenchError
+from hashbench.seeding import numpy_generator
+from hashbench.types import Array
+
+RESAMPLES = 10_000
+LEVEL = 0.05
+_RESAMPLES_AT_A_TIME = 1000
+
+
+def tied_with_best(ap: Mapping[str, Array], *, seed: int, level: float = LEVEL, resamples: int = RESAMPLES) -> set[str]:
+    """The best method by mean AP, and all that are not worse by a test at `level`.
+
+    `ap`: by method the AP of each repetition and query, (s, n_q), of any number of repetitions and the same queries in
+    the same order. Raises HashbenchError where the queries differ in number or an AP is NaN.
+    """
+    p_values = compared_with_best(ap, seed=seed, resamples=resamples)
+    best = set(ap) - set(p_values)
+    return best | {name for name, p in holm(p_values).items() if p >= level}
+
+
+def compared_with_best(ap: Mapping[str, Array], *, seed: int, resamples: int = RESAMPLES) -> dict[str, float]:
+    """The two-sided p-value, in (0, 1], of each other method's having the mean AP of the best one.
+
+    The share of resampled differences, shifted to mean 0, that lie at least as far from 0 as the one observed; one is
+    added to both counts. The arguments and errors of `tied_with_best`.
+    """
+    values = {name: _checked(name, array) for name, array in ap.items()}
+    if len({array.shape[1] for array in values.values()}) > 1:
+        raise HashbenchError("methods can only be compared on the same queries, in the same order")
+    observed = {name: float(array.mean()) for name, array in values.items()}
+    best = max(observed, key=lambda name: observed[name])
+    drawn = resampled_means(values, seed=seed, resamples=resamples)
+    found = {}
+    for name in values:
+        if name != best:
+            difference = observed[best] - observed[name]
+            # The slack of rounding keeps equal differences equal.
+            as_far = np.abs(drawn[best] - drawn[name] - difference) >= difference - 1e-12
+            found[name] = (1 + int(np.count_nonzero(as_far))) / (1 + resamples)
+    return found
+
+
+def resampled_means(ap: Mapping[str, Array], *, seed: int, resamples: int) -> dict[str, Array]:
+    """The mean AP of each method, float64 (resamples,), over drawn queries, shared by all, and drawn repetitions."""
+    generator, means = numpy_generator(seed), {name: np.empty(resamples) for name in ap}
+    n_queries = next(iter(ap.values())).shape[1]
+    for start in range(0, resamples, _RESAMPLES_AT_A_TIME):
+        size = min(_RESAMPLES_AT_A_TIME, resamples - start)
+        queries = _times_drawn(generator, size, n_queries)
+        for name in sorted(ap):  # so that the draws do not depend on the order in which methods are given
+            by_repetition = queries @ ap[name].T
+            repetitions = _times_drawn(generator, size, len(ap[name]))
+            means[name][start : start + size] = (by_repetition * repetitions).sum(axis=1)
+    return means
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjusted p-values: rejecting all below a level keeps the family-wise error at it."""
+    adjusted, highest = {}, 0.0
+    for place, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[name]))
+        adjusted[name] = highest
+    return adjusted
+
+
+def _times_drawn(generator: np.random.Generator, size: int, n: int) -> Array:
+    """How often each of n was drawn in n draws with replacement, as shares: float64 (size, n), rows add up to 1."""
+    return generator.multinomial(n, np.full(n, 1 / n), size=size) / n
+
+
+def _checked(name: str, ap: Array) -> Array:
+    values = np.asarray(ap, np.float64)
+    if values.ndim != 2 or 0 in values.shape or np.isnan(values).any():
+        raise HashbenchError(f"the AP of {name} must be numbers by repetition and query, got {values.shape}")
+    return values
