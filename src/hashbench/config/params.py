@@ -246,8 +246,8 @@ def load_params(path: Path | None = None) -> Params:
     except FileNotFoundError:
         raise HashbenchError(
             f"{path} is missing: all but `hashbench evaluate`, `compare`, `explain`, `plot` and `splits` needs a clone "
-            "of hashbench; make one with `git clone`, run `uv sync` there and then this command, or name another file in "
-            "HASHBENCH_PARAMS"
+            "of hashbench; make one with `git clone`, run `uv sync` there and then this command, or name another file "
+            "in HASHBENCH_PARAMS"
         ) from None
     except OSError as error:
         reason = error.strerror or "unreadable"
