@@ -204,3 +204,10 @@ def flip_a_byte(path: Path, place: int = -1) -> None:
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 1]))
     path.chmod(mode)
+
+
+def ablation(base: str, *variants: str) -> Any:
+    """The ablation of a method whose variants are called as they are and compared with it."""
+    from hashbench.report.bundle import Ablation, Variant
+
+    return Ablation(base, tuple(Variant(name, name, base) for name in variants))

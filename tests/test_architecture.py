@@ -83,7 +83,7 @@ def test_the_core_names_no_hyperparameter_of_a_method() -> None:
     sections = ("methods", "ablations")
     about_methods = (*sections, "official", "search")
     others = {key for name, section in PARAMS.items() if name not in about_methods for key in keys(section)}
-    others |= {*Cell._fields, "code", "of", "under_study"}
+    others |= {*Cell._fields, "code", "of", "against", "label", "under_study"}
     names = {key for name in sections for block in PARAMS[name].values() for key in block} - others
     assert {"temperature", "anchors", "sorter"} <= names
     rooms = ("artefacts", "commands", "config", "execution", "search", "stages", "verification")

@@ -88,7 +88,7 @@ def test_a_removed_checkpoint_leaves_nothing(checkpoint, tmp_path):
 
 def _method():
     return load_method("baselines/contrastive.py")(
-        temperature=0.5, hidden=16, learning_rate=0.01, batch_size=8, epochs=4
+        negatives="both_views", temperature=0.5, hidden=16, learning_rate=0.01, batch_size=8, epochs=4
     )
 
 

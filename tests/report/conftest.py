@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ablation
 
 from hashbench.records import CellSeconds, EvaluationSummary, FitRecord, RunRecord
 from hashbench.report.build import ablation_of, render_ablation, render_report, tables_of
-from hashbench.report.bundle import Ablation, Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
+from hashbench.report.bundle import Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
 from hashbench.report.published import Published
 from hashbench.report.tables.model import Table
 from hashbench.types import Paper
@@ -179,9 +180,9 @@ def change() -> Callable[..., RunRecord]:
 def tables(make_bundle: Callable[..., ReportBundle]) -> list[Table]:
     """Tables 1, 2 and 3 of six methods on two data sets, and an ablation."""
     bundle = make_bundle(6)
-    ablation = ablation_of(replace(bundle, ablations=(Ablation("alpha", ("beta", "gamma")),)))
-    assert ablation is not None
-    return [*tables_of(bundle), ablation]
+    of_variants = ablation_of(replace(bundle, ablations=(ablation("alpha", "beta", "gamma"),)))
+    assert of_variants is not None
+    return [*tables_of(bundle), of_variants]
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +229,7 @@ def small_report(small_bundle: ReportBundle, files_of: Callable[..., dict[str, s
 def short_pages(small_bundle: ReportBundle, small_report: dict[str, Any]) -> dict[str, str]:
     """The texts of the pages of costs and of the ablation."""
     files: dict[str, Any] = {}
-    render_ablation(replace(small_bundle, ablations=(Ablation("alpha", ("beta",)),)), files.__setitem__)
+    render_ablation(replace(small_bundle, ablations=(ablation("alpha", "beta"),)), files.__setitem__)
     return {"cost": small_report["cost/cost.html"], "ablation": files["report.html"]}
 
 

@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from helpers import ablation
 
 from hashbench.report.build import ablation_of, tables_of
-from hashbench.report.bundle import Ablation
 from hashbench.report.citing import bibtex
 from hashbench.report.excerpt import excerpt
 from hashbench.report.results import Results
@@ -55,7 +55,7 @@ def with_long_names(bundle):
 
 @pytest.mark.parametrize("style", [CVPR, IJCAI], ids=["cvpr", "ijcai"])
 def test_a_two_column_paper_has_no_overfull_box(make_bundle, change, tmp_path, style):
-    bundle = with_long_names(make_bundle(20, ablations=(Ablation("alpha", ("beta", "gamma", "delta")),)))
+    bundle = with_long_names(make_bundle(20, ablations=(ablation("alpha", "beta", "gamma", "delta"),)))
     records = tuple(
         change(run, hyperparameters={"sorter": "softsort", "augmentation": "simclr_crop50", "rate": 0.1 + run.bits})
         if run.method == "beta"

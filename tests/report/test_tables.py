@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import ablation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.report.bundle import Ablation
 from hashbench.report.results import Results
 from hashbench.report.tables.ablation import ablation_table, changed_hyperparameters
 from hashbench.report.tables.cost import table3
@@ -177,28 +177,38 @@ def test_table3_states_the_median_over_methods_of_the_time_for_all_code_lengths(
 
 
 def test_the_ablation_says_what_each_variant_changes(make_bundle):
-    table = ablation_table(Results(make_bundle(3)), [Ablation("alpha", ("beta", "gamma"))], "tiny")
-    assert [row.remark for row in table.rows] == ["", "layers: 0 → 1", "layers: 0 → 2"]
+    bundle = make_bundle(3)
+    table = ablation_table(Results(bundle), [ablation("alpha", "beta", "gamma")], bundle.tied, "tiny")
+    remarks = ["as in table 1", "layers: 0 → 1 (Alpha)", "layers: 0 → 2 (Alpha)"]
+    assert [row.remark for row in table.rows] == remarks
     assert {row.heading.group for row in table.rows} == {"Alpha"}
-    assert table.rows[0].cells[0].marks == ("best",)
+    base, variant = table.rows[0].cells, table.rows[1].cells
+    assert base[1].printed == "–"
+    assert variant[1].value == pytest.approx(variant[0].value - base[0].value)
+    assert variant[1].printed.startswith("-")
 
 
-def test_a_control_closes_each_section_of_the_ablation(make_bundle):
-    results = Results(replace(make_bundle(4), controls=("delta",)))
-    ablations = [Ablation("alpha", ("beta",)), Ablation("gamma", ())]
-    table = ablation_table(results, ablations, "tiny")
+def test_a_difference_that_the_test_cannot_tell_is_marked(make_bundle):
+    def of_beta(tied):
+        table = ablation_table(Results(make_bundle(2)), [ablation("alpha", "beta")], tied, "tiny")
+        return [cell.marks for cell in table.rows[1].cells[1::2]]
+
+    assert set(of_beta(lambda ap: {*ap})) == {("insignificant",)}
+    assert set(of_beta(lambda ap: {"alpha"})) == {()}
+
+
+def test_a_method_without_variants_has_no_section_in_the_ablation(make_bundle):
+    bundle = make_bundle(4)
+    table = ablation_table(Results(bundle), [ablation("alpha", "beta"), ablation("gamma")], bundle.tied, "tiny")
     assert [(row.heading.group, row.heading.label, row.remark) for row in table.rows] == [
-        ("Alpha", "Alpha", ""),
-        ("Alpha", "Beta_2", "layers: 0 → 1"),
-        ("Alpha", "Delta", "control"),
-        ("Gamma & Co", "Gamma & Co", ""),
-        ("Gamma & Co", "Delta", "control"),
+        ("Alpha", "Alpha", "as in table 1"),
+        ("Alpha", "beta", "layers: 0 → 1 (Alpha)"),
     ]
-    assert "delta" in table.methods
 
 
 def test_no_ablation_no_table(make_bundle):
-    assert ablation_table(Results(make_bundle(1)), [Ablation("none", ("nothing",))], "tiny") is None
+    bundle = make_bundle(1)
+    assert ablation_table(Results(bundle), [ablation("none", "nothing")], bundle.tied, "tiny") is None
 
 
 def test_changes_name_added_and_dropped_hyperparameters(record, change):
@@ -232,7 +242,7 @@ def test_versions_that_differ_are_told_in_one_line_with_how_many_runs_had_each(m
         table1(results, bundle.tied, "tiny"),
         table2(results, "tiny"),
         table3(results, bundle.seconds, "tiny"),
-        ablation_table(results, [Ablation("alpha", ("beta",))], "tiny"),
+        ablation_table(results, [ablation("alpha", "beta")], bundle.tied, "tiny"),
     ]
     for table in tables:
         assert table.notes[-1] == told

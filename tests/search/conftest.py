@@ -81,8 +81,6 @@ def _once(blocks: list[dict[str, Array]], start: int) -> Iterator[dict[str, Arra
 
 def forget() -> None:
     """Let nothing of another project be remembered."""
-    for cache in (fitter._split_of, fitter._features_of):
-        cache.cache_clear()
     fitter._opened.clear()
     validation._opened.clear()
 

@@ -71,6 +71,7 @@ def fitter_for(
 
     Raises HashbenchError where the method is not known, or cannot have these settings.
     """
+    from hashbench.config.left_out import left_out_of
     from hashbench.config.params import did_you_mean
     from hashbench.config.selection import FitParams, backbone_params
     from hashbench.fitter import Fitter
@@ -104,6 +105,7 @@ def fitter_for(
             precision=chosen.precision,
             checkpoint_layers=chosen.checkpoint_layers,
             backbone_training=training,
+            left_out=left_out_of(params, profile, [method]).get(method, {}) if method in named else {},
         ),
     )
 

@@ -113,8 +113,10 @@ def _no_deviations() -> None:
 
 
 def _one_seed_for_another() -> None:
-    runs = records.read_records(LAYOUT.records)
-    change_records(lambda _: [*runs, runs[0].model_copy(update={"seed": 7})])
+    runs, ap = records.read_records(LAYOUT.records), records.read_queries(LAYOUT.queries)
+    added = runs[0].model_copy(update={"seed": 7})
+    records.write_queries(LAYOUT.queries, {**ap, added.cell: ap[runs[0].cell]})
+    change_records(lambda _: [*runs, added])
 
 
 def _constant_bit() -> None:
@@ -195,7 +197,7 @@ NAMED: tuple[Forgery, ...] = (
     ),
     Forgery("another profile", lambda: change_records(replaced("lsh", profile="cpu")), f"{_LSH}: profile is cpu"),
     Forgery("more queries", lambda: change_records(replaced(None, n_query=999)), f"{_LSH}: n_query is 999"),
-    Forgery("the evaluator", lambda: change_records(replaced("lsh", evaluator="0" * 12)), "stale, the evaluation"),
+    Forgery("the evaluator", lambda: change_records(replaced(None, evaluator="0" * 12)), "stale, the evaluation"),
     Forgery("the fingerprint", lambda: change_records(replaced("lsh", fingerprint="0" * 12)), "its fingerprint is not"),
     Forgery(
         "a record removed",

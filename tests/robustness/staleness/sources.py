@@ -172,8 +172,8 @@ SOURCES: tuple[Edit, ...] = (
     source(
         "NSH",
         f"{_SRC}/methods/nsh.py",
-        "self.sorter_temperature / n_bits",
-        "2 * self.sorter_temperature / n_bits",
+        "self.sorter_temperature / (n_bits if",
+        "2 * self.sorter_temperature / (n_bits if",
         fits("nsh") | _REPORT,
         then=AFTER_FITS,
         says=_codes_by("methods.nsh"),
