@@ -162,17 +162,11 @@ class PilViews(Dataset):
 
     def __init__(self, images: np.ndarray, size: int) -> None:
         self.images = images
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
-                transforms.RandomHorizontalFlip(),
-                transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-                transforms.RandomGrayscale(0.2),
-                transforms.RandomApply([transforms.GaussianBlur(13, (0.1, 2.0))], p=0.5),
-                transforms.ToTensor(),
-                transforms.Normalize((0.5,) * 3, (0.5,) * 3),
-            ]
-        )
+        views = transforms
+        steps = [views.RandomResizedCrop(size, scale=(0.2, 1.0)), views.RandomHorizontalFlip()]
+        steps += [views.RandomApply([views.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8), views.RandomGrayscale(0.2)]
+        steps += [views.RandomApply([views.GaussianBlur(13, (0.1, 2.0))], p=0.5)]
+        self.transform = views.Compose([*steps, views.ToTensor(), views.Normalize((0.5,) * 3, (0.5,) * 3)])
 
     def __len__(self) -> int:
         return len(self.images)

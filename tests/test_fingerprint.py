@@ -173,7 +173,9 @@ def test_every_file_that_is_no_python_is_a_dependency_by_itself() -> None:
         path.relative_to(ROOT).as_posix()
         for folder in ("src/hashbench", "baselines")
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc") and path.name != ".gitkeep"
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
+        and path.name not in (".gitkeep", "py.typed")
     ]
     assert others
     assert [name for name in others if not name.startswith(tuple(f"{dep}/" for dep in listed))] == []

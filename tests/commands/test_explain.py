@@ -15,7 +15,9 @@ from hashbench.artefacts.split import read_split
 from hashbench.commands import explain
 from hashbench.errors import HashbenchError
 from hashbench.evaluation import evaluate
+from hashbench.evaluation.command import Asked
 from hashbench.evaluation.command import run as evaluate_file
+from hashbench.evaluation.readers import Reading, Sources
 
 QUICK = ROOT / "results" / "quick"
 RUN = "digits-vit_micro-lsh-16-0"
@@ -97,7 +99,7 @@ def test_rules_follow_the_name_of_a_file(file, capsys):
 
 
 def test_the_json_of_evaluate_is_a_side(kept, file, tmp_path, capsys):
-    (tmp_path / "said.json").write_text(evaluate_file(file, 100, "zero", as_json=True))
+    (tmp_path / "said.json").write_text(evaluate_file(Sources(str(file)), Reading(), Asked(ks=(100,), form="json")))
     said = json.loads(explained(capsys, f"{file}@k=20", tmp_path / "said.json", "--json"))
     assert [step["setting"] for step in said["steps"]] == ["k"]
     assert said["unexplained"] == pytest.approx(0, abs=1e-12)
@@ -115,7 +117,7 @@ def test_a_number_that_nothing_gives_has_its_nearest(file, capsys):
         (["mine.npz"], "explain takes two"),
         (["mine.npz", "a", "b"], "explain takes two"),
         (["0.5", "mine.npz"], "give the file first"),
-        (["mine.npz", "nowhere.npz"], "nowhere.npz is missing"),
+        (["mine.npz", "nowhere.npz"], "nowhere.npz' is missing"),
         (["mine.npz", "nowhere.json"], "nowhere.json is missing"),
         (["mine.npz", "70.4"], "give it as a share"),
         (["mine.npz@kk=5", "0.5"], "a rule after @ must be one of k, labels"),

@@ -87,8 +87,8 @@ def test_official_settings_lie_over_a_profile_and_under_its_overrides(tmp_path: 
     searched = loaded(tmp_path, official={"nsh": official}).method("nsh", "quick").values
     assert params.method("nsh", "quick").values == {**searched, "m": 1, "epochs": 200}
     assert params.method("nsh", "quick").hyperparameters["m"].source == "paper"
-    assert params.method("nsh_m8", "quick").values == {**searched, "m": 8, "temperature": 0.5, "epochs": 200}, (
-        "a variant keeps its change"
+    kept = {**searched, "m": 8, "temperature": 0.5, "epochs": 200}
+    assert params.method("nsh_m8", "quick").values == kept, "a variant keeps its change"
     )
     assert params.method("contrastive", "quick") == params.method("contrastive", "cpu")
     both = loaded(

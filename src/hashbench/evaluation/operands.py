@@ -51,7 +51,7 @@ def is_number(text: str) -> bool:
 
 
 def side_of_file(text: str) -> Side:
-    """A file of codes by the rules after its @, or what `hashbench evaluate --json` printed, in a .json file."""
+    """A file of codes by the rules after its @, or what `hashbench evaluate --format json` printed, in a .json file."""
     what, stated = split_operand(text)
     path = Path(what)
     if path.suffix == ".json":
@@ -72,11 +72,11 @@ def _side_of_json(path: Path, stated: Mapping[str, Any]) -> Side:
     if stated:
         raise HashbenchError(f"{path} says itself by which rules it was made: leave them out after the @")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        (said,) = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
         convention = {name: said[name] for name in ("k", "denominator", "empty")}
         number, bits = float(said["map"]), str(said["n_bits"])
     except FileNotFoundError:
         raise HashbenchError(f"{path} is missing: give codes, a .json of `hashbench evaluate`, or a run") from None
     except (ValueError, KeyError, TypeError):
-        raise HashbenchError(f"{path} is not what `hashbench evaluate --json` prints") from None
+        raise HashbenchError(f"{path} is not what `hashbench evaluate --format json` prints at one k") from None
     return Side(str(path), number, {**_RULES, **convention}, facts={"bits": bits})
