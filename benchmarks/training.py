@@ -12,7 +12,6 @@ measured on the features of profile quick, where `dvc repro` has left them. Writ
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -49,11 +48,8 @@ from hashbench.methods.registry import load_method
 from hashbench.methods.wch import WCH
 from hashbench.types import TrainView
 
-OUT = Path("results/bench")
-BATCH, BITS, ROUNDS = 32, 64, 5
-GOALS = {"cpu": 1.5, "cuda": 5.0}
-NSH_GOAL = 0.2
-MAP_GOAL = 0.01
+OUT, BATCH, BITS, ROUNDS = Path("results/bench"), 32, 64, 5
+GOALS, NSH_GOAL, MAP_GOAL = {"cpu": 1.5, "cuda": 5.0}, 0.2, 0.01
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -388,21 +384,18 @@ def main() -> None:
     """Measure and write the results."""
     device = torch.cuda.get_device_name() if DEVICE == "cuda" else f"{os.cpu_count()} cores, {platform.machine()}"
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm"))
-    load = f"load average at the start {os.getloadavg()[0]:.2f}"
     found = {
-        "machine": f"{device}; Python {platform.python_version()}, {packages}; {load}",
+        "machine": f"{device}; Python {platform.python_version()}, {packages}; load average {os.getloadavg()[0]:.2f}",
         "wch": measure_wch(DEVICE),
         "nsh": measure_nsh(DEVICE),
         "side_by_side": measure_side_by_side(DEVICE),
         "precision": {method: measure_precision(method) for method in ("wch", "nsh")} if has_features() else {},
     }
     OUT.mkdir(parents=True, exist_ok=True)
-    suffix = "-gpu" if DEVICE == "cuda" else ""
-    (OUT / f"training{suffix}.json").write_text(json.dumps(found, indent=1) + "\n")
-    page = "\n".join(report(found))
-    (OUT / f"training{suffix}.md").write_text(page)
-    with contextlib.suppress(BrokenPipeError):
-        print(page)
+    name, page = f"training{'-gpu' if DEVICE == 'cuda' else ''}", "\n".join(report(found))
+    (OUT / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (OUT / f"{name}.md").write_text(page)
+    print(page)
 
 
 if __name__ == "__main__":

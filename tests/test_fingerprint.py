@@ -124,7 +124,9 @@ def test_every_other_stage_depends_on_its_program_and_its_params(pipeline: str) 
 def test_the_stage_params_writes_the_program_that_each_stage_runs() -> None:
     params = load_params(ROOT / "params.yaml")
     notes = programs_of_stages(params, "quick")
-    assert set(notes) == {*STAGES, *(f"fit/{name}" for name in (*params.methods, *params.ablations))} - {"params"}
+    fits = {f"fit/{name}" for name in (*params.methods, *params.ablations)}
+    searches = {"search_report", *(f"search/{name}" for name in params.methods)}
+    assert set(notes) == {*STAGES, *fits, *searches} - {"params"}
     for name, block in params.methods.items():
         assert notes[f"fit/{name}"].code == program_of("hashbench.stages.fit", module_of(block.code)).digest
 

@@ -89,7 +89,6 @@ def test_official_settings_lie_over_a_profile_and_under_its_overrides(tmp_path: 
     assert params.method("nsh", "quick").hyperparameters["m"].source == "paper"
     kept = {**searched, "m": 8, "temperature": 0.5, "epochs": 200}
     assert params.method("nsh_m8", "quick").values == kept, "a variant keeps its change"
-    )
     assert params.method("contrastive", "quick") == params.method("contrastive", "cpu")
     both = loaded(
         tmp_path,
