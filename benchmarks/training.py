@@ -6,8 +6,8 @@ WCH end to end, batches of 32: hashbench's step against a plain float32 re-state
 written out, the N x N x P x P similarities held whole, views made by PIL in worker processes), on a small ViT on the
 CPU and on ViT-B/16 at 224 px where there is a CUDA device. NSH: how much of its step goes to sorting and SortedNCE.
 Heads of several code lengths and seeds: side by side against one after the other. What is compared takes turns, the
-median of several rounds counts. Weights are random: speed does not depend on them. What bfloat16 does to mAP is
-measured on the features of profile quick, where `dvc repro` has left them. Writes results/bench/training.json and .md.
+median of several rounds counts. Weights are random. What bfloat16 does to mAP is measured on the features of quick,
+where `dvc repro` has left them. Writes results/bench/training.json and .md.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ OUT, BATCH, BITS, ROUNDS = Path("results/bench"), 32, 64, 5
 GOALS, NSH_GOAL, MAP_GOAL = {"cpu": 1.5, "cuda": 5.0}, 0.2, 0.01
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, as NVIDIA's data sheets give it
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
 RECIPE = load_params().augmentations["simclr_crop20"]
 HEAD = {"temperature": 0.3, "hidden": 1024, "learning_rate": 1e-5}
 
