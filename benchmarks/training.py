@@ -83,16 +83,13 @@ class FreshBackbone:
         self.spec, self.device = backbone_spec(device), device
 
     def build(self) -> TrainedCopy:
-        """See `TrainableBackbone`."""
         training = BackboneTraining(learning_rate=self.learning_rate, batch_norm="training")
         return TrainedCopy(new_network(self.spec), self.spec, training).to(self.device)
 
     def augment(self, images: Any, rows: Any, view: int) -> Tensor:
-        """See `TrainableBackbone`."""
         return prepare_view(images, rows, view, self.spec, RECIPE, 0, self.device)
 
     def prepare(self, images: Any) -> Tensor:
-        """See `TrainableBackbone`."""
         return prepare(images, self.spec, self.device)
 
 
@@ -157,8 +154,10 @@ class PilViews(Dataset):
 
     def __init__(self, images: np.ndarray, size: int) -> None:
         self.images = images
-        views = transforms
-        steps = [views.RandomResizedCrop(size, scale=(0.2, 1.0)), views.RandomHorizontalFlip()]
+        views, steps = (
+            transforms,
+            [transforms.RandomResizedCrop(size, scale=(0.2, 1.0)), transforms.RandomHorizontalFlip()],
+        )
         steps += [views.RandomApply([views.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8), views.RandomGrayscale(0.2)]
         steps += [views.RandomApply([views.GaussianBlur(13, (0.1, 2.0))], p=0.5)]
         self.transform = views.Compose([*steps, views.ToTensor(), views.Normalize((0.5,) * 3, (0.5,) * 3)])
@@ -391,7 +390,7 @@ def main() -> None:
         "precision": {method: measure_precision(method) for method in ("wch", "nsh")} if has_features() else {},
     }
     OUT.mkdir(parents=True, exist_ok=True)
-    name, page = f"training{'-gpu' if DEVICE == 'cuda' else ''}", "\n".join(report(found))
+    name, page = "training-gpu" if DEVICE == "cuda" else "training", "\n".join(report(found))
     (OUT / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     (OUT / f"{name}.md").write_text(page)
     print(page)
