@@ -162,7 +162,7 @@ def test_every_changed_byte_is_named_and_mended(
         rewritten = {part_of(path) for path in differing(before, written(folder))}
         rewritten -= {str(path.with_suffix("")) for path in LAYOUT.artefacts.glob("locks/*")}
         rewritten = {part for part in rewritten if "/seconds/" not in part}  # what was made again took its time
-            assert rewritten <= {part_of(file) for file in damaged}
+        assert rewritten <= {part_of(file) for file in damaged}
         assert differing(expected, content_of_results(folder)) == set()
 
     caches = sum(damage_in_a_cache_is_found(tmp_path / f"cache{number}", rng, caplog) for number in range(20))
