@@ -121,6 +121,8 @@ def complaint(target: str, content: bytes, folder: Path) -> str | None:
 @functools.cache
 def warm_up(target: str) -> None:
     """Import and compile what the parser needs, which is no matter of its input."""
+    from hashbench.errors import HashbenchError
+
     with tempfile.NamedTemporaryFile(suffix=SUFFIXES.get(target, "")) as file:
         file.write(as_file(target, next(seeds(target))))
         file.flush()
