@@ -46,7 +46,7 @@ def other(keys: tuple[str, ...], value: Any) -> Any:
     if keys[-1] == "labels":
         return 38
     if keys[0] == "search" and keys[-1] in ("low", "high"):
-        return value * 2 if keys[-1] == "high" else None
+        return None if keys[-1] == "low" else value - 1 if isinstance(value, int) else 0.99 * value
     if keys[-1] in ("blur_width", "size", "img_size", "patch_size", "embed_dim"):
         return value + 2
     if isinstance(value, bool | str):

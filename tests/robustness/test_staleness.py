@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "src/hashbench/commands/*.py": (),
     "src/hashbench/config/*.py": (),
     "src/hashbench/data/*.py": ("fetch", "split"),
-    "src/hashbench/evaluation/*.py": ("evaluate",),
+    "src/hashbench/evaluation/*.py": ("evaluate", "report"),
     "src/hashbench/evaluation/readers/*.py": (),
     "src/hashbench/execution/*.py": ("fit",),
     "src/hashbench/features/*.py": ("backbones", "features", "fit"),
@@ -83,7 +83,6 @@ NO_STAGE = {
     "src/hashbench/evaluation/given.py",
     "src/hashbench/evaluation/operands.py",
     "src/hashbench/evaluation/search.py",
-    "src/hashbench/evaluation/ties.py",  # the report's
     "src/hashbench/execution/estimate.py",
     "src/hashbench/report/figures/of_files.py",
     "src/hashbench/search/__init__.py",  # the search makes no number of a table

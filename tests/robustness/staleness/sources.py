@@ -156,7 +156,7 @@ SOURCES: tuple[Edit, ...] = (
         f"{_SRC}/learning/views.py",
         "first = torch.randint(n_views, (n,), generator=generator)",
         "first = n_views - 1 - torch.randint(n_views, (n,), generator=generator)",
-        _NETWORKS | _REPORT,
+        FITS | _REPORT,
         then=AFTER_FITS,
         says=_codes_by("learning.views"),
     ),
@@ -199,8 +199,8 @@ SOURCES: tuple[Edit, ...] = (
     source(
         "a baseline that trains a network",
         "baselines/contrastive.py",
-        "nt_xent(codes1, codes2, self.temperature)",
-        "nt_xent(codes1, codes2, 2 * self.temperature)",
+        "self._contrast(codes1, codes2, self.temperature)",
+        "self._contrast(codes1, codes2, 2 * self.temperature)",
         fits("contrastive") | _REPORT,
         then=AFTER_FITS,
         says=_codes_by("baselines.contrastive"),
@@ -326,5 +326,6 @@ SOURCES: tuple[Edit, ...] = (
     source("verify", f"{_SRC}/verification/files.py", " is not the file that ", " is no longer the file that ", NONE),
     source("downloads", f"{_SRC}/data/transfer.py", "\n_TIMEOUT_SECONDS = 60", "\n_TIMEOUT_SECONDS = 30", NONE),
     source("the Ray cluster", f"{_SRC}/execution/ray_cluster.py", "LOOKS = 2.0", "LOOKS = 1.0", NONE),
+    source("the search", f"{_SRC}/search/proposals.py", "RANDOM_TRIALS = 8 ", "RANDOM_TRIALS = 9 ", NONE),
     source("the stage params", f"{_SRC}/stages/params.py", '("split", "backbones",', '("backbones", "split",', NONE),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from helpers import ROOT, read_params
+from helpers import ROOT, keep_methods, read_params
 from PIL import Image
 from robustness.staleness.edits import (
     AFTER_FITS,
@@ -36,13 +36,6 @@ def _reverse(*names: str) -> Any:
     def change(params: dict[str, Any]) -> None:
         for name in names:
             params[name] = dict(reversed(params[name].items()))
-
-    return change
-
-
-def _drop(block: str, name: str) -> Any:
-    def change(params: dict[str, Any]) -> None:
-        del params[block][name]
 
     return change
 
@@ -120,7 +113,7 @@ VALUES: tuple[Edit, ...] = (
     ),
     values(
         "a method less",
-        _drop("methods", "agh2"),
+        lambda params: keep_methods(params, [name for name in params["methods"] if name != "agh2"]),
         AFTER_FITS,
         says="-agh2-16-0: a record that params.yaml does not ask for",
     ),
