@@ -18,7 +18,6 @@ from robustness.staleness.edits import (
 
 _SRC = "src/hashbench"
 _REPORT = frozenset({"report"})
-_NETWORKS = fits("nsh", "contrastive")
 _ALL_BUT_EVALUATE = ALL - {"evaluate"}
 
 
