@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hashbench.errors import HashbenchError
 from hashbench.features.backbones import load_backbone
 from hashbench.features.extract import extract_views
 from hashbench.features.finetune import FineTuning
+from hashbench.features.folding import folded
 from hashbench.features.specs import BackboneSpec, BackboneTraining
 from hashbench.types import TrainableBackbone
 
@@ -52,8 +56,8 @@ def test_a_copy_sees_the_extracted_views_and_learns_alone(tuning, images, recipe
     tokens.square().sum().backward()
     assert all(weight.grad is not None for weight in network.parameters())
     torch.optim.SGD(network.parameters(), lr=0.1).step()
-    for copy in (tuned.build(), load_backbone(tuned.spec, tuned.weights)):
-        for mine, theirs in zip(copy.parameters(), frozen.parameters(), strict=True):
+    for another in (tuned.build(), load_backbone(tuned.spec, tuned.weights)):
+        for mine, theirs in zip(another.parameters(), frozen.parameters(), strict=True):
             assert torch.equal(mine, theirs)
     assert not torch.equal(network.network.norm.weight, frozen.network.norm.weight)
     assert hashlib.sha256(tuned.weights.read_bytes()).digest() == before
@@ -87,11 +91,11 @@ def test_layers_of_batch_norm_are_in_the_mode_that_the_run_says(tuning, images, 
     tuned = tuning(CNN, batch_norm=batch_norm)
     network = tuned.build()
     layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    assert len(layers) == 13
+    assert len(layers) == (0 if batch_norm == "evaluation" else 13)
     for mode in (True, False, True):
         network.train(mode)
         assert network.training == network.network.conv_stem.training == mode
-        assert {layer.training for layer in layers} == {mode and batch_norm == "training"}
+        assert all(layer.training == mode for layer in layers)
     file, pictures = load_file(tuned.weights), tuned.prepare(images)
     together, alone = network(pictures).pooled, network(pictures[:4]).pooled
     own = {name: value for name, value in network.network.state_dict().items() if "running" in name}
@@ -135,3 +139,44 @@ def test_recomputed_activations_give_the_same_gradients(tuning, images, spec_of)
     kept, recomputed = gradients
     for name, gradient in kept.items():
         torch.testing.assert_close(recomputed[name], gradient)
+
+
+def with_statistics(network):
+    """The network in double precision, with BatchNorm that does something."""
+    random = torch.Generator().manual_seed(1)
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.running_mean.uniform_(-0.5, 0.5, generator=random)
+            for positive in (layer.running_var, layer.weight.data):
+                positive.uniform_(0.5, 1.5, generator=random)
+    return network.double().eval()
+
+
+@pytest.mark.parametrize(
+    ("model", "left"), [("test_efficientnet", 0), ("test_resnet", 1), ("vgg11_bn", 0), ("densenet121", 62)]
+)
+def test_folded_batch_norm_is_the_same_function_of_the_same_weights(model, left):
+    network = with_statistics(timm.create_model(model))
+    fast = copy.deepcopy(folded(network, 32))
+    assert sum(isinstance(layer, _BatchNorm) for layer in fast.modules()) == left
+    pictures = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for each in (network, fast):
+        each.forward_features(pictures).square().mean().backward()
+    torch.testing.assert_close(fast.forward_features(pictures), network.forward_features(pictures))
+    assert fast.state_dict().keys() == network.state_dict().keys()
+    trained = dict(fast.named_parameters())
+    for name, weight in network.named_parameters():
+        torch.testing.assert_close(trained[name].grad, weight.grad)
+
+
+def test_a_network_whose_batch_norm_comes_elsewhere_is_left_as_it_is():
+    class NormFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.norm = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)
+
+        def forward_features(self, pictures):
+            return self.convolution(self.norm(pictures))
+
+    network = with_statistics(NormFirst())
+    assert folded(network, 32) is network

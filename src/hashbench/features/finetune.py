@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hashbench.errors import HashbenchError
 from hashbench.features.backbones import Backbone, load_backbone, prepare, prepare_view
+from hashbench.features.folding import folded
 from hashbench.features.resample import Images
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining, Rates
 from hashbench.types import Array
@@ -20,14 +21,15 @@ class TrainedCopy(Backbone):
     """A copy of a backbone that is trained: pictures (m, 3, s, s) -> pooled features and patch tokens.
 
     Layers that are not trained have no gradient; BatchNorm keeps the statistics of the weights where `training` says
-    so, whatever the mode.
+    so, whatever the mode, and is folded into the convolutions before it where the network is made like that.
     """
 
     def __init__(self, network: Any, spec: BackboneSpec, training: BackboneTraining) -> None:
-        super().__init__(network, spec)
-        self._keeps_statistics = training.batch_norm == "evaluation"
+        keeps_statistics = training.batch_norm == "evaluation"
+        super().__init__(folded(network, spec.size) if keeps_statistics else network, spec)
+        self._keeps_statistics = keeps_statistics
         trained = _trained_weights(network, spec, training.last_layers)
-        for name, weight in network.named_parameters():
+        for name, weight in self.network.named_parameters():
             weight.requires_grad_(name in trained)
 
     def train(self, mode: bool = True) -> Self:
