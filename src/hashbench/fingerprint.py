@@ -26,6 +26,7 @@ from hashbench.errors import HashbenchError
 
 # Modules that tell, wait, choose a place or pick values, which a fingerprint holds as values: never what is computed.
 _DECIDES_NOTHING = (
+    "hashbench.artefacts.seconds",  # no two runs take the same
     "hashbench.cli",
     "hashbench.commands",
     "hashbench.config",

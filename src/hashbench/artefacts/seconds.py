@@ -1,6 +1,6 @@
 """How long cells took. No two runs take the same time, so seconds lie beside what DVC keeps and hashes, never in it.
 
-A fit and an evaluation each leave a small file a cell below artefacts/; `evaluate` gathers them in `cost/seconds.csv`,
+A fit and an evaluation each leave a small file a cell below artefacts/; `report` gathers them in `cost/seconds.csv`,
 which is in git. Cells that were fitted elsewhere and brought by DVC have no such file: theirs stay as gathered before.
 """
 

@@ -15,7 +15,7 @@ from hashbench.artefacts import fits, records
 from hashbench.artefacts.layout import Group, Layout
 from hashbench.artefacts.params import read_params
 from hashbench.artefacts.records import StoredEvaluation
-from hashbench.artefacts.seconds import gather_seconds, write_evaluation_seconds
+from hashbench.artefacts.seconds import write_evaluation_seconds
 from hashbench.artefacts.split import read_split
 from hashbench.config.selection import EvaluateParams
 from hashbench.evaluation.summary import EvaluationRules, ap_of_queries, evaluate_codes, evaluate_logits, summarise
@@ -80,14 +80,13 @@ def rules_of(params: EvaluateParams, dataset: str) -> EvaluationRules:
 
 
 def gather(layout: Layout, params: EvaluateParams, cells: Sequence[Cell], splits: dict[str, Split]) -> None:
-    """Write the results of all cells: records, per-query values, seconds, and codes where these are kept."""
+    """Write the results of all cells: records, per-query values, and codes where these are kept."""
     runs = []
     for cell in cells:
         fit, evaluation = fits.read_fit(layout, cell), records.read_evaluation(layout, cell)
         runs.append(record_of(layout.profile, cell, splits[cell.dataset], fit, evaluation))
     records.write_records(layout.records, runs)
     records.write_queries(layout.queries, records.read_ap(layout, cells))
-    gather_seconds(layout, {run.cell: run.fingerprint for run in runs})
     keep_codes(layout, [cell for cell in cells if cell.seed in params.keep_codes], splits)
 
 

@@ -1,4 +1,8 @@
-"""Tables, figures and the page of a profile, from its records; and the manifest of all its results."""
+"""Tables, figures and the page of a profile, from its records; and the manifest of all its results.
+
+Seconds are gathered here, and not where records are, so that the tables of cost always show what `cost/seconds.csv`
+says: no stage is stale when a repair took other seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from hashbench.artefacts.layout import Group, Layout
 from hashbench.artefacts.manifest import DatasetNote, Manifest, digests_of_files, write_manifest
 from hashbench.artefacts.params import read_params
 from hashbench.artefacts.records import read_records
+from hashbench.artefacts.seconds import gather_seconds
 from hashbench.artefacts.weights import read_weights_record
 from hashbench.config.selection import ReportParams
 from hashbench.execution.command import log, run_stage
@@ -24,6 +29,7 @@ def main(profile: str, group: Group) -> None:
     """Write every file of the report of the `group` (methods or ablations) of `profile`; remove those of older ones."""
     layout = Layout(profile, group)
     params = read_params(layout, f"report/{group}", ReportParams)
+    gather_seconds(layout, {run.cell: run.fingerprint for run in read_records(layout.records)})
     writer = Writer(layout)
     if group == "methods":
         images = {name: read_dataset(layout, name) for name in params.dataset_titles}
