@@ -244,19 +244,19 @@ def test_a_picture_is_compared_with_the_manifest_and_told_apart_from_one_drawn_h
     drawn: Path, verified: Verified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(copied(drawn, tmp_path / "checkout"))
-    picture, other = (LAYOUT.results / "figures" / f"{name}.png" for name in ("map_by_bits", "training"))
+    picture, other = (LAYOUT.results / "figures" / f"{name}.pdf" for name in ("map_by_bits", "training"))
     picture.write_bytes(picture.read_bytes() + b"more")
-    assert "map_by_bits.png is not the file that MANIFEST.json names" in verified()[1]
+    assert "map_by_bits.pdf is not the file that MANIFEST.json names" in verified()[1]
     remake_manifest()
     remake_lock()
     status, said = verified()
     assert status == 0
-    assert "note: drawn here, these pictures are other bytes, as on another machine: figures/map_by_bits.png" in said
+    assert "note: drawn here, these pictures are other bytes, as on another machine: figures/map_by_bits.pdf" in said
     other.unlink()
     remake_manifest()
     remake_lock()
     status, said = verified()
-    assert (status, "training.png is missing" in said) == (1, True)
+    assert (status, "training.pdf is missing" in said) == (1, True)
 
 
 def test_the_command_ends_with_a_status(forged: Path, drawn: Path) -> None:

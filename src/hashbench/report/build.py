@@ -10,7 +10,7 @@ from hashbench.report.citing import bibtex
 from hashbench.report.claims import Claim, check
 from hashbench.report.figures.panels import Plot
 from hashbench.report.figures.registry import cost_plots, report_plots
-from hashbench.report.figures.style import IMAGES, drawing
+from hashbench.report.figures.style import drawing, pdf_of, svg_of
 from hashbench.report.page import Figure, report_page, short_page
 from hashbench.report.results import Results
 from hashbench.report.tables.ablation import ablation_table
@@ -21,6 +21,8 @@ from hashbench.report.tables.rendering import RENDERERS, csv_text
 from hashbench.report.tables.retrieval import table1, table2
 
 Write = Callable[[str, str | bytes], None]
+
+FILES = ("md", "tex", "csv")  # the page holds them as HTML
 
 
 def tables_of(bundle: ReportBundle) -> list[Table]:
@@ -44,8 +46,8 @@ def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
 def render_report(bundle: ReportBundle, write: Write) -> None:
     """Make the report and hand each file to `write(name, content)`; names are relative, with '/' between folders.
 
-    `<table>.md/.tex/.csv/.html/.bib` of table1 and table2; `published_vs_reproduced.md/.csv`; `claims.csv`;
-    `metrics/<backbone>/<method>.json`; `figures/<name>.svg/.png/.pdf/.csv`; `report.html`; where the seconds of the
+    `<table>.md/.tex/.csv/.bib` of table1 and table2; `published_vs_reproduced.md/.csv`; `claims.csv`;
+    `metrics/<backbone>/<method>.json`; `figures/<name>.svg/.pdf/.csv`; `report.html`; where the seconds of the
     runs are known, all that depends on them in `cost/`: table3, `time_quality.*` and `cost.html`.
     Raises HashbenchError where the records cannot stand in one report.
     """
@@ -82,7 +84,7 @@ def _render_cost(bundle: ReportBundle, results: Results, write: Write) -> None:
 
 
 def render_ablation(bundle: ReportBundle, write: Write) -> None:
-    """Hand the files of the ablation to `write(name, content)`: `ablation.md/.tex/.csv/.html/.bib` and `report.html`.
+    """Hand the files of the ablation to `write(name, content)`: `ablation.md/.tex/.csv/.bib` and `report.html`.
 
     The bundle holds the variants, the methods that they change and the controls; where no variant was run nothing is
     written. Raises HashbenchError where the records cannot stand in one table.
@@ -101,19 +103,19 @@ def _into(folder: str, write: Write) -> Write:
 
 def _write_tables(tables: Iterable[Table], bundle: ReportBundle, write: Write) -> None:
     for table in tables:
-        for ending, render in RENDERERS.items():
-            write(f"{table.name}.{ending}", render(table))
+        for ending in FILES:
+            write(f"{table.name}.{ending}", RENDERERS[ending](table))
         write(f"{table.name}.bib", bibtex(table, bundle.profile, bundle.version, bundle.methods))
 
 
 def _write_figures(plots: Iterable[Plot], write: Write) -> list[Figure]:
     figures = []
     for plot in plots:
-        images = {ending: image_of(plot.figure) for ending, image_of in IMAGES.items()}
-        for ending, image in images.items():
-            write(f"{plot.name}.{ending}", image)
+        svg = svg_of(plot.figure)
+        write(f"{plot.name}.svg", svg)
+        write(f"{plot.name}.pdf", pdf_of(plot.figure))
         write(f"{plot.name}.csv", csv_text(plot.data))
-        figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, str(images["svg"])))
+        figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, svg))
     return figures
 
 

@@ -12,7 +12,7 @@ from hashbench.config.selection import SearchReportParams
 from hashbench.errors import HashbenchError
 from hashbench.execution.command import log, run_stage
 from hashbench.methods.registry import load_method
-from hashbench.report.figures.style import IMAGES, drawing
+from hashbench.report.figures.style import drawing, pdf_of, svg_of
 from hashbench.search.choices import choices, over_budget
 from hashbench.search.figure import best_so_far
 from hashbench.search.trials import Fit, csv_of, csv_text, read_fits
@@ -46,10 +46,9 @@ def _one_below_the_other(paths: Iterable[Path]) -> str:
 def _draw(layout: Layout, fits: list[Fit], titles: dict[str, str]) -> None:
     plot = best_so_far(fits, titles)
     with drawing():
-        for ending, image_of in IMAGES.items():
-            image = image_of(plot.figure)
-            with store.replacing(layout.search / f"{plot.name}.{ending}") as temporary:
-                temporary.write_bytes(image.encode("utf-8") if isinstance(image, str) else image)
+        store.write_text(layout.search / f"{plot.name}.svg", svg_of(plot.figure))
+        with store.replacing(layout.search / f"{plot.name}.pdf") as temporary:
+            temporary.write_bytes(pdf_of(plot.figure))
     store.write_text(layout.search / f"{plot.name}.csv", csv_text(plot.data))
 
 
