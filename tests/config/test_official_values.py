@@ -211,6 +211,14 @@ def test_values_are_the_official_ones(params: Params, method: str) -> None:
 
 
 @every_method
+def test_the_official_setting_of_a_frozen_backbone_has_them_too(params: Params, method: str) -> None:
+    """But for the scale of its inputs, which no author had to choose."""
+    values = params.settings(method, "cifar10-jpeg")["official"]
+    official = {name: value for name, value in OFFICIAL[method].values.items() if name != "standardise"}
+    assert {name: values[name] for name in official} == official, OFFICIAL[method].section
+
+
+@every_method
 def test_lengths_are_the_official_numbers_of_steps(params: Params, method: str) -> None:
     """To within half an epoch, on the train rows of CIFAR-10."""
     values = params.method(method, PROFILE).values
