@@ -211,3 +211,12 @@ def test_zeros_of_real_values_are_told(tmp_path):
     np.savez(tmp_path / "codes.npz", **some)
     text = printed(tmp_path / "codes.npz", reading=Reading(binarize="sign"))
     assert "2 zeros taken as bit 0, in 2 rows, the first 3, 9" in text
+
+
+def test_finished_blocks_are_kept_where_they_are_asked_for(tmp_path, file):
+    once = printed(file, 20, None, form="json")
+    for _ in range(2):
+        assert printed(file, 20, None, form="json", resume=tmp_path / "blocks") == once
+    assert {path.name for path in (tmp_path / "blocks").iterdir()} == {"k-20", "k-all"}
+    with pytest.raises(HashbenchError, match="holds blocks of other codes, labels or rules"):
+        printed(file, 20, empty="nan", resume=tmp_path / "blocks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from hashbench.commands.options import FILE_COMPLETION, whole_number
 
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_reading(parser.add_argument_group("how to read what could be read in several ways"))
     _add_measures(parser.add_argument_group("what to measure"))
     parser.add_argument("--format", choices=["table", "json", "csv"], default="table", help="default: table")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FOLDER", help="keep finished blocks of queries in FOLDER, and go on from there"
+    )
 
 
 def _add_reading(group: argparse._ArgumentGroup) -> None:
@@ -98,6 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         radii=arguments.radius,
         query_rows=arguments.query_rows,
         query_logits=arguments.query_logits,
+        resume=arguments.resume,
         form=arguments.format,
     )
     print(command.run(Sources(arguments.file, named), how, asked))

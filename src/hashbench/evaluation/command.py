@@ -8,13 +8,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.asymmetric import evaluate_asymmetric
-from hashbench.evaluation.protocol import evaluate
+from hashbench.evaluation.blocks import evaluate_in_blocks
 from hashbench.evaluation.readers import Items, Reading, Sources, read_items
 from hashbench.evaluation.readers.logits import read_query_logits
 from hashbench.evaluation.readers.rows import read_query_rows
@@ -43,6 +44,7 @@ class Asked:
     radii: tuple[int, ...] = ()
     query_rows: str | None = None
     query_logits: str | None = None
+    resume: Path | None = None
     form: Literal["table", "json", "csv"] = "table"
 
 
@@ -72,22 +74,21 @@ def run(sources: Sources, how: Reading, asked: Asked) -> str:
 
 def _evaluations(items: Items, sources: Sources, asked: Asked) -> list[Evaluation]:
     """One for each k, all with the same ranks for precision and recall."""
-    n_database = len(items.database_codes)
     rows = None if asked.query_rows is None else read_query_rows(asked.query_rows, sources.file, items)
     ranks = _ranks(items, asked)
     return [
-        evaluate(
+        evaluate_in_blocks(
             items.query_codes,
             items.database_codes,
             items.query_labels,
             items.database_labels,
+            query_rows=rows,
+            folder=None if asked.resume is None else asked.resume / f"k-{k or 'all'}",
             k=k,
             denominator=asked.denominator,
             empty=asked.empty,
             order=asked.order,
             ranks=ranks,
-            query_rows=rows,
-            database_rows=None if rows is None else np.arange(n_database),
         )
         for k in asked.ks
     ]

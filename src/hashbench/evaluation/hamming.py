@@ -90,7 +90,8 @@ def _find_keys(code: Array, label: Array, codes: Array, labels: Array, start: in
     stop = start + len(keys)
     keys[:] = 0
     for word in range(len(labels)):
-        _mark_shared(labels[word, start:stop], label[word], keys)
+        if label[word]:  # of many classes a query has few
+            _mark_shared(labels[word, start:stop], label[word], keys)
     for word in range(len(codes)):
         _add_distance(codes[word, start:stop], code[word], keys)
 
