@@ -24,7 +24,8 @@ from hashbench.data.registry import load_dataset
 from hashbench.data.splits import protocol
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OF_SITE = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *OF_SITE]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 RUN_BY_EVALUATION_TESTS = ROOT / "docs" / "evaluation.md"
@@ -85,15 +86,15 @@ def test_links_lead_somewhere(page):
 
 
 def test_pages_of_the_site_link_to_pages_of_the_site():
-    """The site holds docs/ alone; the README is read in the repository."""
-    for page in PAGES[1:]:
+    """The site holds docs/ alone; other pages are read in the repository."""
+    for page in OF_SITE:
         for link in LINK.findall(prose(page)):
             assert not link.startswith(".."), f"{page.name}: {link}"
 
 
 def test_the_site_shows_every_page():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
-    assert sorted(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == sorted(page.name for page in PAGES[1:])
+    assert sorted(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == sorted(page.name for page in OF_SITE)
 
 
 def subcommands():
