@@ -140,13 +140,18 @@ def check_names(
 def check_value(key: tuple[str, ...], value: Any, allowed: Any) -> None:
     """Refuse a value that is not of the type `allowed`."""
     try:
-        adapter = TypeAdapter(allowed, config=_STRICT)
+        adapter = _adapter(allowed)
     except PydanticUserError:  # a class of a user's own, of which pydantic knows nothing
         return
     try:
         adapter.validate_python(value)
     except ValidationError as error:
         raise HashbenchError(first_error(error, adapter.json_schema(), key) + _remedy(value)) from None
+
+
+@cache
+def _adapter(allowed: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(allowed, config=_STRICT)
 
 
 def _remedy(value: Any) -> str:
