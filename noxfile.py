@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "VIRTUAL_ENV": None,
     "PYTHONPATH": None,
     "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": None,  # without bytecode each of the many processes would compile torch anew
     "DVC_NO_ANALYTICS": "1",
 }
 
