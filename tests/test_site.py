@@ -104,22 +104,6 @@ def test_group_1_is_what_table_1_prints_in_bold(boards: list) -> None:
             assert set(groups.values()) == set(range(1, max(groups.values()) + 1))
 
 
-def test_groups_below_the_first_are_ties_with_the_best_of_those_left(site: ModuleType) -> None:
-    random = np.random.default_rng(0)
-    difficulty = random.uniform(0.3, 0.6, 200)
-    quality = {"best": 0.3, "good": 0.1, "as good": 0.1, "bad": 0.0}
-    queries = pd.DataFrame(
-        [
-            {"method": name, "seed": seed, "query": query, "ap": difficulty[query] + gain + random.normal(0, 0.02)}
-            for name, gain in quality.items()
-            for seed in range(3)
-            for query in range(200)
-        ]
-    )
-    found = site.rank_groups(queries, {"best"}, 1)
-    assert found == {"best": 1, "good": 2, "as good": 2, "bad": 3}
-
-
 def test_files_and_digests_are_those_of_the_repository(boards: list) -> None:
     for board in boards:
         for place in {place for row in board.rows for place in (row.records, row.codes)}:

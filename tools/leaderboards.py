@@ -1,8 +1,7 @@
 """What mkdocs.yml adds to the site: a leaderboard a data set, made from the committed results, and their files.
 
 A page has a row a method, backbone and maker of codes, from every profile with results of the data set, and what others
-submitted. Rank groups: the first is the statistical tie with the best of Table 1; each next one is the tie with the
-best of those left, by the same test.
+submitted. Rank groups are those of the profile's figure.
 """
 
 from __future__ import annotations
@@ -22,14 +21,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hashbench.artefacts.layout import Layout
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import report_params
-from hashbench.evaluation.ties import tied_with_best
 from hashbench.report.bundle import MethodCard
 from hashbench.reporting import cards_of, submissions_of
-from hashbench.results import load, load_queries
+from hashbench.results import load
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "leaderboards"
-RESAMPLES = 2000  # of groups below the first, which Table 1 has from five times as many
 DIGEST = re.compile(r"content digest (\w{12})")
 
 log = logging.getLogger("mkdocs.plugins.leaderboards")
@@ -92,20 +89,18 @@ def boards() -> list[Board]:
 def of_profile(params: Params, layout: Layout) -> Iterator[Board]:
     """What one profile says of each of its data sets."""
     chosen = report_params(params, layout.profile, "methods")
-    cards, runs, marks = cards_of(chosen), load(layout.results), best_of_table_1(layout)
-    queries = load_queries(layout.results)
+    cards, runs, groups = cards_of(chosen), load(layout.results), rank_groups(layout)
     for dataset, of_dataset in runs.groupby("dataset", sort=False):
         first = of_dataset.iloc[0]
         rows: dict[tuple[str, str], Row] = {}
         for (backbone, bits), column in of_dataset.groupby(["backbone", "bits"], sort=False):
-            of_column = queries[(queries.dataset == dataset) & (queries.backbone == backbone) & (queries.bits == bits)]
-            groups = rank_groups(of_column, marks.get((dataset, backbone, bits), set()), params.base_seed)
             for method, cells in column.groupby("method", sort=False):
                 row = rows.setdefault(
                     (method, backbone),
                     row_of(layout, method, cards[method], chosen.backbone_titles[backbone]),
                 )
-                row.values[bits] = Value(cells["map"].mean(), cells["map"].std(ddof=1), len(cells), groups[method])
+                group = groups[dataset, backbone, bits].get(method, 0)
+                row.values[bits] = Value(cells["map"].mean(), cells["map"].std(ddof=1), len(cells), group)
         k = "all" if np.isnan(first.k) else f"{first.k:,.0f}"
         said = (
             f"Profile `{layout.profile}`: {first.n_query:,} query, {first.n_train:,} train and {first.n_database:,} "
@@ -121,30 +116,13 @@ def of_profile(params: Params, layout: Layout) -> Iterator[Board]:
         )
 
 
-def rank_groups(queries: Any, best: set[str], seed: int) -> dict[str, int]:
-    """The rank group of each method of a column, from 1, by its average precision of each seed and query."""
-    ap = {
-        method: np.stack([run.sort_values("query").ap.to_numpy() for _, run in cells.groupby("seed")])
-        for method, cells in queries.groupby("method")
-    }
-    ap = {method: np.nan_to_num(values) for method, values in ap.items()}
-    groups, number, tied = {}, 1, best & set(ap)
-    while ap:
-        tied = tied or tied_with_best(ap, seed=seed, resamples=RESAMPLES)
-        groups |= dict.fromkeys(tied, number)
-        ap = {method: values for method, values in ap.items() if method not in tied}
-        number, tied = number + 1, set()
-    return groups
-
-
-def best_of_table_1(layout: Layout) -> dict[tuple[str, str, int], set[str]]:
-    """By data set, backbone and code length, the methods that Table 1 prints in bold."""
-    found: dict[tuple[str, str, int], set[str]] = {}
-    with (layout.results / "table1.csv").open(encoding="utf-8", newline="") as file:
+def rank_groups(layout: Layout) -> dict[tuple[str, str, int], dict[str, int]]:
+    """By data set, backbone and code length, the rank group of each method that is ranked."""
+    found: dict[tuple[str, str, int], dict[str, int]] = {}
+    with (layout.results / "figures" / "rank_groups.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
-            if "best" in line["marks"].split() and not line["metric"].startswith("asymmetric"):
-                key = (line["dataset"], line["backbone"], int(line["bits"]))
-                found.setdefault(key, set()).add(line["method"])
+            key = (line["dataset"], line["backbone"], int(line["bits"]))
+            found.setdefault(key, {})[line["method"]] = int(line["group"])
     return found
 
 

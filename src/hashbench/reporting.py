@@ -17,7 +17,7 @@ from hashbench.artefacts.submissions import read_notes, read_submitted, submissi
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics
-from hashbench.evaluation.ties import tied_with_best
+from hashbench.evaluation.ties import rank_groups, tied_with_best
 from hashbench.fitting import new_method
 from hashbench.learning.texts import MARKS
 from hashbench.methods.base import Method
@@ -96,6 +96,7 @@ def bundle_of(
     ]
     return replace(
         tables_bundle_of(params, layout),
+        rank_groups=lambda ap: rank_groups(ap, seed=params.base_seed),
         correlations=correlations,
         galleries=tuple(galleries),
         per_class=tuple(per_class),

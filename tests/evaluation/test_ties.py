@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation.ties import compared_with_best, holm, resampled_means, tied_with_best
+from hashbench.evaluation.ties import compared_with_best, holm, rank_groups, resampled_means, tied_with_best
 
 
 def every_resample(a, b):
@@ -104,3 +104,24 @@ def test_the_best_is_in_the_tie_and_order_does_not_matter(methods, repetitions, 
 def test_what_cannot_be_compared_is_refused(other):
     with pytest.raises(HashbenchError, match=r"the same queries|must be numbers by repetition and query"):
         tied_with_best({"a": np.zeros((1, 3)), "b": other}, seed=0)
+
+
+def test_rank_groups_begin_with_the_tie_and_go_on_with_the_best_of_the_others():
+    random = np.random.default_rng(0)
+    difficulty = random.uniform(0.3, 0.6, 200)
+    quality = {"bad": 0.0, "best": 0.3, "good": 0.1, "as good": 0.1}
+    ap = {name: difficulty + gain + random.normal(0, 0.02, (3, 200)) for name, gain in quality.items()}
+    assert rank_groups(ap, seed=1) == {"best": 1, "good": 2, "as good": 2, "bad": 3}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_rank_group_is_the_statistical_tie(seed):
+    random = np.random.default_rng(seed)
+    ap = {f"m{n}": np.clip(random.normal(0.5 + 0.01 * n, 0.2, (3, 60)), 0, 1) for n in range(6)}
+    groups = rank_groups(ap, seed=seed, resamples=500)
+    assert {name for name, group in groups.items() if group == 1} == tied_with_best(ap, seed=seed, resamples=500)
+    assert set(groups.values()) == set(range(1, max(groups.values()) + 1))
+    means = {name: values.mean() for name, values in ap.items()}
+    for group in range(2, max(groups.values()) + 1):
+        best = max((name for name in groups if groups[name] >= group), key=means.get)
+        assert groups[best] == group

@@ -109,6 +109,13 @@ def nearly_as_good(ap: Mapping[str, np.ndarray[Any, Any]]) -> set[str]:
     return {method for method, mean in means.items() if mean == max(means.values())}
 
 
+def crude_groups(ap: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:
+    """A group for each mean that differs in three digits."""
+    means = {method: round(float(values.mean()), 3) for method, values in ap.items()}
+    places = {mean: place for place, mean in enumerate(sorted(set(means.values()), reverse=True), start=1)}
+    return {method: places[mean] for method, mean in means.items()}
+
+
 @pytest.fixture
 def record() -> Callable[..., RunRecord]:
     """`record(method_number, dataset, bits, seed, **changes)`."""
@@ -147,7 +154,7 @@ def make_bundle() -> Callable[..., ReportBundle]:
             "seconds": {r.cell: seconds_of(r) for r in records},
             "methods": {NAMES[number][0]: card(number) for number in range(n_methods)},
             "dataset_titles": DATASETS, "backbone_titles": {"tiny-vit": "Tiny ViT"},
-            "tied": nearly_as_good, "correlations": correlations, "galleries": galleries,
+            "tied": nearly_as_good, "rank_groups": crude_groups, "correlations": correlations, "galleries": galleries,
             "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d in DATASETS),
         }  # fmt: skip
         return ReportBundle(**(fields | changes))
@@ -161,7 +168,9 @@ def bundle_of(make_bundle: Callable[..., ReportBundle]) -> Callable[..., ReportB
 
     def make(records: Iterable[RunRecord], **changes: Any) -> ReportBundle:
         cards = {method: card(number) for number, (method, _) in enumerate(NAMES)}
-        return replace(make_bundle(1), **({"records": tuple(records), "ap": {}, "methods": cards} | changes))
+        return replace(
+            make_bundle(1), **({"records": tuple(records), "ap": {}, "rank_groups": None, "methods": cards} | changes)
+        )
 
     return make
 

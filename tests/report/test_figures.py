@@ -102,12 +102,26 @@ def test_figures_carry_the_means_that_they_show(small_bundle):
     assert {p[2:5] for p in points} == {
         (method, bits, results.mean(setting, method, bits, "map")) for method in results.ran for bits in (16, 32)
     }
+    _, *points = drawn["rank_groups"].data
+    by_column = {bits: {p[3]: p[4] for p in points if p[2] == bits} for bits in (16, 32)}
+    for bits, groups in by_column.items():
+        assert groups.keys() == set(results.ran)
+        best = max(results.ran, key=lambda method: results.mean(setting, method, bits, "map"))
+        assert groups[best] == min(groups.values()) == 1
     _, *points = drawn["distances"].data
     for method in results.ran:
         assert math.fsum(p[5] for p in points if p[3] == method) == pytest.approx(1)
     _, *points = drawn["pr_by_radius"].data
     assert len(points) == 3 * (17 + 33)
-    assert {"pr_by_rank", "precision_at_k", "tie_spread", "time_quality", "bit_usage", "training"} <= drawn.keys()
+    assert {
+        "pr_by_rank",
+        "precision_at_k",
+        "tie_spread",
+        "time_quality",
+        "bit_usage",
+        "training",
+        "rank_groups",
+    } <= drawn.keys()
     assert all(plot.alt for plot in drawn.values())
 
 

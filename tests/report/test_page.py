@@ -158,7 +158,7 @@ def test_the_page_works_in_a_browser(page, chromium):
     assert result["sections"] == [names] * 2
     assert result["first"] == ["section"] * 2
     assert result["broken"] == 0
-    assert result["images"] == 8 + 5 * 11
+    assert result["images"] == 9 + 5 * 11
     assert result["status"].startswith("Sorted by at 100")
 
 

@@ -39,19 +39,42 @@ def compared_with_best(ap: Mapping[str, Array], *, seed: int, resamples: int = R
     The share of resampled differences, shifted to mean 0, that lie at least as far from 0 as the one observed; one is
     added to both counts. The arguments and errors of `tied_with_best`.
     """
+    return _p_values(*_means(ap, seed, resamples))
+
+
+def rank_groups(
+    ap: Mapping[str, Array], *, seed: int, level: float = LEVEL, resamples: int = RESAMPLES
+) -> dict[str, int]:
+    """The rank group of each method, from 1: those that tie with the best, then those that tie with the best of the
+    others, and so on, each time by the test of `tied_with_best`, whose arguments and errors these are."""
+    observed, drawn = _means(ap, seed, resamples)
+    groups: dict[str, int] = {}
+    while len(groups) < len(observed):
+        left = {name: mean for name, mean in observed.items() if name not in groups}
+        p_values = holm(_p_values(left, drawn))
+        tied = [name for name in left if p_values.get(name, 1.0) >= level]
+        groups |= dict.fromkeys(tied, max(groups.values(), default=0) + 1)
+    return groups
+
+
+def _means(ap: Mapping[str, Array], seed: int, resamples: int) -> tuple[dict[str, float], dict[str, Array]]:
+    """The mean AP of each method, as observed and as resampled."""
     values = {name: _checked(name, array) for name, array in ap.items()}
     if len({array.shape[1] for array in values.values()}) > 1:
         raise HashbenchError("methods can only be compared on the same queries, in the same order")
     observed = {name: float(array.mean()) for name, array in values.items()}
-    best = max(observed, key=lambda name: observed[name])
-    drawn = resampled_means(values, seed=seed, resamples=resamples)
-    found = {}
-    for name in values:
+    return observed, resampled_means(values, seed=seed, resamples=resamples)
+
+
+def _p_values(observed: Mapping[str, float], drawn: Mapping[str, Array]) -> dict[str, float]:
+    """As `compared_with_best`, of the methods of `observed`."""
+    best, found = max(observed, key=lambda name: observed[name]), {}
+    for name in observed:
         if name != best:
             difference = observed[best] - observed[name]
             # The slack of rounding keeps equal differences equal.
             as_far = np.abs(drawn[best] - drawn[name] - difference) >= difference - 1e-12
-            found[name] = (1 + int(np.count_nonzero(as_far))) / (1 + resamples)
+            found[name] = (1 + int(np.count_nonzero(as_far))) / (1 + len(as_far))
     return found
 
 

@@ -119,9 +119,10 @@ class ReportBundle:
     where nothing is relevant. `methods`: a card for every method of the records, in the order of the rows.
     `dataset_titles`: the data sets in the order of the columns; `backbone_titles`: the backbones' names in print.
     `tied(ap)`: of methods with their AP by repetition and query, (s, n_q), those that tie with the best.
-    `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the methods
-    that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float (b, b), of
-    some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
+    `rank_groups(ap)`: the group of each, from 1, the first of which ties with the best; without it their figure is left
+    out. `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the
+    methods that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float
+    (b, b), of some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
     `submissions`: what others made, shown below the `records`.
     """
 
@@ -134,6 +135,7 @@ class ReportBundle:
     dataset_titles: Mapping[str, str]
     backbone_titles: Mapping[str, str]
     tied: Callable[[Mapping[str, Array]], Set[str]]
+    rank_groups: Callable[[Mapping[str, Array]], Mapping[str, int]] | None = None
     seconds: Mapping[Cell, CellSeconds] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()

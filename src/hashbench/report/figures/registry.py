@@ -13,6 +13,7 @@ from hashbench.report.figures.curves import (
 )
 from hashbench.report.figures.gallery import gallery_figure
 from hashbench.report.figures.panels import Plot
+from hashbench.report.figures.ranks import rank_groups
 from hashbench.report.figures.style import freeze, looks
 from hashbench.report.figures.training import training_curves
 from hashbench.report.results import Results
@@ -24,6 +25,7 @@ def report_plots(bundle: ReportBundle, results: Results) -> list[Plot]:
     galleries = sorted(bundle.galleries, key=lambda g: (g.dataset, g.backbone, g.method, g.bits))
     return _frozen(
         map_by_bits(results, look),
+        rank_groups(results, bundle.rank_groups) if bundle.rank_groups else None,
         precision_recall_by_radius(results, look),
         precision_recall_by_rank(results, look),
         precision_at_rank(results, look),
