@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,3 +44,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
         return Path(shutil.copytree(original, target, symlinks=True))
 
     return copy
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
+    """`chromium(page, *flags, folder=...)`: the page's DOM after loading, and what it wrote to the console.
+
+    The page is loaded as a file of `folder`, which has what it refers to.
+    """
+    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if found is None and os.environ.get("HASHBENCH_REQUIRE_CHROMIUM") == "1":
+        pytest.fail("HASHBENCH_REQUIRE_CHROMIUM=1, but no chromium is on the PATH")
+    if found is None:
+        pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
+
+    def load(text: str, *flags: str, folder: Path = tmp_path) -> tuple[str, list[str]]:
+        path = folder / "in-chromium.html"
+        path.write_text(text, encoding="utf-8")
+        command = [
+            found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+            "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
+            *flags, "--dump-dom", path.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    return load

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,27 +233,3 @@ def short_pages(small_bundle: ReportBundle, small_report: dict[str, Any]) -> dic
 def page(small_report: dict[str, Any]) -> Any:
     """The text of report.html."""
     return small_report["report.html"]
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
-    """`chromium(page, *flags)`: the page's DOM after loading, and what it wrote to the console."""
-    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-    if found is None and os.environ.get("HASHBENCH_REQUIRE_CHROMIUM") == "1":
-        pytest.fail("HASHBENCH_REQUIRE_CHROMIUM=1, but no chromium is on the PATH")
-    if found is None:
-        pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
-
-    def load(text: str, *flags: str) -> tuple[str, list[str]]:
-        path = tmp_path / "report.html"
-        path.write_text(text, encoding="utf-8")
-        command = [
-            found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-            "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-            *flags, "--dump-dom", path.as_uri(),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-    return load

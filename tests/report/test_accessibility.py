@@ -2,33 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-from html import unescape
-from importlib.resources import files
-
 import pytest
-
-AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-
-PROBE = """<script>
-for (const details of document.querySelectorAll("details")) details.open = true;
-window.addEventListener("load", async () => {
-  const found = await axe.run(document, {preload: false, resultTypes: ["violations"]});
-  const violations = found.violations.map((rule) => ({
-    id: rule.id, impact: rule.impact, help: rule.help, nodes: rule.nodes.map((node) => node.html.slice(0, 160))}));
-  const out = document.createElement("pre");
-  out.id = "axe";
-  out.textContent = JSON.stringify({passes: found.passes.length, violations});
-  document.body.append(out);
-});
-</script>"""
-
-
-def audit(text, chromium, *flags):
-    """What axe-core says of a page: how many rules hold, and the violated ones."""
-    dom, _ = chromium(text.replace("</body>", f"<script>{AXE}</script>{PROBE}</body>"), *flags)
-    return json.loads(unescape(re.search(r'<pre id="axe">(.*?)</pre>', dom, re.DOTALL)[1]))
+from helpers import audit
 
 
 @pytest.mark.parametrize(("scheme", "window"), [("light", "1280,900"), ("dark", "390,800")], ids=["desk", "phone"])
