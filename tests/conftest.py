@@ -68,6 +68,7 @@ def chromium(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
             *flags, "--dump-dom", path.as_uri(),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+        path.unlink()
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
     return load
