@@ -105,7 +105,7 @@ def reproduce(session: nox.Session, *shown: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
-    sync(session)
+    sync(session, "--group", "docs")  # the built site is tested too
     cluster = "tests/execution/ray"  # two Ray nodes want the cores for themselves
     run(session, "pytest", "-n", "auto", "--dist", "loadfile", *(session.posargs or [f"--ignore={cluster}"]))
     if not session.posargs:

@@ -54,15 +54,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
 
 @pytest.fixture
 def chromium(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
-    """`chromium(page, *flags)`: the page's DOM after loading, and what it wrote to the console."""
+    """`chromium(page, *flags, folder=...)`: the page's DOM after loading, and what it wrote to the console.
+
+    The page is loaded as a file of `folder`, which has what it refers to.
+    """
     found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
     if found is None and os.environ.get("HASHBENCH_REQUIRE_CHROMIUM") == "1":
         pytest.fail("HASHBENCH_REQUIRE_CHROMIUM=1, but no chromium is on the PATH")
     if found is None:
         pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
 
-    def load(text: str, *flags: str) -> tuple[str, list[str]]:
-        path = tmp_path / "report.html"
+    def load(text: str, *flags: str, folder: Path = tmp_path) -> tuple[str, list[str]]:
+        path = folder / "in-chromium.html"
         path.write_text(text, encoding="utf-8")
         command = [
             found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -71,6 +74,7 @@ def chromium(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
             *flags, "--dump-dom", path.as_uri(),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+        path.unlink()
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
     return load

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from html import unescape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +215,26 @@ def ablation(base: str, *variants: str) -> Any:
     from hashbench.report.bundle import Ablation, Variant
 
     return Ablation(base, tuple(Variant(name, name, base) for name in variants))
+
+
+_AUDIT = """<script>
+for (const details of document.querySelectorAll("details")) details.open = true;
+window.addEventListener("load", async () => {
+  const found = await axe.run(document, {preload: false, resultTypes: ["violations"]});
+  const violations = found.violations.map((rule) => ({
+    id: rule.id, impact: rule.impact, help: rule.help, nodes: rule.nodes.map((node) => node.html.slice(0, 160))}));
+  const out = document.createElement("pre");
+  out.id = "axe";
+  out.textContent = JSON.stringify({passes: found.passes.length, violations});
+  document.body.append(out);
+});
+</script>"""
+
+
+def audit(text: str, chromium: Any, *flags: str, **where: Path) -> Any:
+    """What axe-core, the rules of WCAG 2 as a program, says of a page: how many rules hold, and the violated ones."""
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    dom, _ = chromium(text.replace("</body>", f"<script>{axe}</script>{_AUDIT}</body>"), *flags, **where)
+    found = re.search(r'<pre id="axe">(.*?)</pre>', dom, re.DOTALL)
+    assert found, "axe-core did not end"
+    return json.loads(unescape(found[1]))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import datetime
 import doctest
+import json
 import re
 import shlex
 import shutil
@@ -24,8 +26,8 @@ from hashbench.data.registry import load_dataset
 from hashbench.data.splits import protocol
 
 ROOT = Path(__file__).resolve().parents[1]
-OF_SITE = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *OF_SITE]
+OF_THE_SITE = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *OF_THE_SITE]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 RUN_BY_EVALUATION_TESTS = ROOT / "docs" / "evaluation.md"
@@ -86,15 +88,15 @@ def test_links_lead_somewhere(page):
 
 
 def test_pages_of_the_site_link_to_pages_of_the_site():
-    """The site holds docs/ alone; other pages are read in the repository."""
-    for page in OF_SITE:
+    """The site holds docs/ alone; the README is read in the repository."""
+    for page in OF_THE_SITE:
         for link in LINK.findall(prose(page)):
             assert not link.startswith(".."), f"{page.name}: {link}"
 
 
 def test_the_site_shows_every_page():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
-    assert sorted(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == sorted(page.name for page in OF_SITE)
+    assert sorted(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == sorted(page.name for page in OF_THE_SITE)
 
 
 def subcommands():
@@ -209,10 +211,42 @@ def test_the_tree_is_that_of_the_repository():
             assert (ROOT / line.split()[0]).exists(), line
 
 
-def test_the_citation_is_of_this_version():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+ZENODO = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_valid():
+    """By what the Citation File Format 1.2.0 asks for; its own validator wants versions of packages that are gone."""
+    required, more = {"cff-version", "message", "title", "authors"}, {"type", "version", "date-released", "license"}
+    assert required <= set(CITATION) <= required | more | {"keywords", "abstract", "doi", "url", "repository-code"}
+    assert (CITATION["cff-version"], CITATION["type"]) == ("1.2.0", "software")
+    assert isinstance(CITATION["date-released"], datetime.date)
+    entity = {"name"}, {"family-names", "given-names"}
+    assert CITATION["authors"]
+    assert all(any(names <= set(author) for names in entity) for author in CITATION["authors"])
+    assert all(isinstance(word, str) and word for word in CITATION["keywords"])
+
+
+def test_what_zenodo_is_told_is_valid():
+    """By Zenodo's schema of legacy records, as far as these keys go."""
+    required = {"title", "description", "creators", "upload_type", "license", "keywords", "access_right"}
+    assert required <= set(ZENODO) <= required | {"version", "language", "notes", "related_identifiers"}
+    assert (ZENODO["upload_type"], ZENODO["access_right"]) == ("software", "open")
+    assert ZENODO["creators"]
+    assert all({"name"} <= set(each) <= {"name", "affiliation", "orcid", "gnd"} for each in ZENODO["creators"])
+    assert re.fullmatch("[a-z]{3}", ZENODO["language"])
+
+
+def test_citation_zenodo_project_and_changelog_agree():
+    for name in ("title", "version", "license", "keywords"):
+        assert CITATION[name] == ZENODO[name], name
+    assert [author["name"] for author in CITATION["authors"]] == [author["name"] for author in ZENODO["creators"]]
+    assert ZENODO["notes"] in CITATION["message"].replace(" (`hashbench cite table1`)", "")
+    assert (CITATION["version"], CITATION["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert set(CITATION["keywords"]) <= set(PROJECT["keywords"])
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest[1] == PROJECT["version"]
 
 
 @pytest.fixture

@@ -1,159 +1,299 @@
-"""The leaderboards of the documentation: the numbers of the committed results, and a table that sorts and filters."""
+"""The built documentation: leaderboards that say what the results say, lead where they say, and need no network."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import shutil
 import sys
 from html import unescape
-from pathlib import Path
-from types import ModuleType
+from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
-import yaml
-from browser import audit
-from helpers import ROOT
+from helpers import ROOT, audit, run
 
-from hashbench.artefacts.layout import Layout
-from hashbench.config.params import load_params
-from hashbench.results import load
+from hashbench import results
+
+BOARDS = {"digits": "quick", "digits_mosaic": "quick", "cifar10_jpeg": "cifar10-jpeg"}
+NO_WAY_OUT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+needs_mkdocs = pytest.mark.skipif(
+    importlib.util.find_spec("mkdocs") is None, reason="needs the group docs: uv sync --group docs"
+)
+
+
+class Page(HTMLParser):
+    """What a page of the site loads, links to and names, and the cells of the rows of its leaderboard."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.loads, self.links, self.ids, self.heads, self.rows = path, [], [], set(), [], []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids |= {found["id"]} if "id" in found else set()
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
+        elif tag in ("script", "img", "iframe", "source") or found.get("rel") in ("stylesheet", "icon"):
+            self.loads += [found[name] for name in ("src", "href") if name in found]
+        if tag == "th":
+            self.heads.append(found)
+        if tag == "tr" and "data-backbone" in found:
+            self.rows.append({"scores": {}, "made_by": found["data-made"]})
+        elif tag == "td" and "data-bits" in found:
+            self.rows[-1]["scores"][int(found["data-bits"])] = found
+        elif tag == "a" and "download" in found:
+            self.rows[-1]["codes" if "/codes" in found["href"] else "records"] = self.target(found["href"])
+        elif tag == "th" and found.get("scope") == "row" and self.rows:
+            self.rows[-1]["title"] = None
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1].get("title", "") is None:
+            self.rows[-1]["title"] = data
+
+    def target(self, link):
+        return (self.path.parent / link).resolve()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built where no other host can be reached."""
+    folder = tmp_path_factory.mktemp("site") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    path = os.pathsep.join(each for each in (str(ROOT / "src"), os.environ.get("PYTHONPATH", "")) if each)
+    run(ROOT, *command, timeout=250, OMP_NUM_THREADS="1", NO_MKDOCS_2_WARNING="1", PYTHONPATH=path, **NO_WAY_OUT)
+    return folder.resolve()
+
+
+def board_of(site, dataset):
+    return Page(site / "leaderboard" / f"{dataset}.html")
+
+
+@needs_mkdocs
+@pytest.mark.parametrize(("dataset", "profile"), BOARDS.items())
+def test_a_leaderboard_has_the_numbers_of_the_records(site, dataset, profile):
+    runs = results.load(ROOT / "results" / profile)
+    runs = runs[runs["dataset"] == dataset]
+    lines = (ROOT / "results" / profile / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    page, seen = board_of(site, dataset), set()
+    for row in page.rows:
+        records = row["records"].read_text(encoding="utf-8").splitlines()
+        assert set(records) <= set(lines)
+        ((method, made_by),) = {(record["method"], record["made_by"]) for record in map(json.loads, records)}
+        column = "asymmetric_map" if row["title"].endswith(" (asymmetric)") else "map"
+        cells = runs[runs["method"] == method].groupby("bits")[column].agg(["mean", "std", "count"])
+        assert len(records) == cells["count"].sum()
+        assert row["made_by"] == made_by
+        assert {bits: float(cell["data-value"]) for bits, cell in row["scores"].items()} == pytest.approx(
+            cells["mean"].to_dict(), rel=1e-12
+        )
+        assert all(f"± {spread:.3f}" in page.text for spread in cells["std"])
+        seen.add((method, column))
+    told = runs.dropna(subset="asymmetric_map")["method"]
+    assert seen == {(m, "map") for m in runs["method"]} | {(m, "asymmetric_map") for m in told}
+    assert len(page.rows) == len(seen)
+
+
+@needs_mkdocs
+@pytest.mark.parametrize(("dataset", "profile"), BOARDS.items())
+def test_rank_groups_are_the_marks_of_table_1(site, dataset, profile):
+    table = (ROOT / "results" / profile / "table1.csv").read_text(encoding="utf-8").splitlines()[1:]
+    lines = [line.split(",") for line in table]
+    marks = {(line[5], line[8]) for line in lines if line[0] == dataset and line[8]}
+    cells = [cell for row in board_of(site, dataset).rows for cell in row["scores"].values()]
+    named = {"A": "best", "B": "second"}
+    assert {(c["data-value"], named[c["data-group"]]) for c in cells if c["data-group"]} == marks
+
+
+@needs_mkdocs
+def test_a_leaderboard_cites_the_table_that_it_shows(site):
+    for dataset, profile in BOARDS.items():
+        bib = (ROOT / "results" / profile / "table1.bib").read_text(encoding="utf-8")
+        digest = re.search("content digest ([0-9a-f]{12})", bib)[1]
+        page = board_of(site, dataset)
+        assert f"<code>{digest}</code>" in page.text
+        assert f"hashbench-{profile}-table1-{digest}" in page.text
+        assert f"Provenance, content digest {digest}" in page.text
+        assert digest in (site / "leaderboards.html").read_text(encoding="utf-8")
+
+
+@needs_mkdocs
+def test_links_lead_to_files_of_the_site(site):
+    for path in [site / "leaderboards.html", site / "index.html", *(site / "leaderboard").glob("*.html")]:
+        page = Page(path)
+        for link in page.links:
+            file, _, anchor = link.partition("#")
+            if not re.match("[a-z]+:", link):
+                target = page.target(file) if file else path
+                assert target.is_file(), f"{path.name}: {link}"
+                assert target.is_relative_to(site)
+                assert not anchor or anchor in Page(target).ids | {"__skip"}, f"{path.name}: {link}"
+
+
+@needs_mkdocs
+def test_downloads_are_the_committed_files(site):
+    pages = [board_of(site, dataset) for dataset in BOARDS]
+    codes = {row["codes"] for page in pages for row in page.rows}
+    assert len(codes) > 40
+    for copy in [*codes, *(site / "results").glob("*/*.*")]:
+        assert copy.read_bytes() == (ROOT / copy.relative_to(site)).read_bytes()
+
+
+@needs_mkdocs
+def test_no_page_loads_anything_from_another_host(site):
+    for path in site.rglob("*.html"):
+        loads = Page(path).loads
+        assert not [load for load in loads if re.match("(https?:)?//", load)], path
+        assert "/results/" in path.as_posix() or loads
+    for path in (ROOT / "docs" / "assets").iterdir():
+        assert not re.search(r"https?:|@import|url\(|fetch\(", path.read_text(encoding="utf-8"))
+
+
+@needs_mkdocs
+def test_the_findings_are_those_of_the_methods_page(site):
+    findings = Page(site / "leaderboards.html")
+    methods = Page(site / "methods.html")
+    wanted = {"what-the-ladder-says", "newer-methods", "wch-and-nsh-against-the-control-on-cifar-10-jpeg"}
+    assert wanted <= findings.ids & methods.ids
+    assert "known-limits-of-these-settings" not in findings.ids
+    assert "8&lt;" not in findings.text
+
+
+@needs_mkdocs
+def test_a_leaderboard_is_whole_without_scripts_and_well_formed(site):
+    page = board_of(site, "digits")
+    assert '<form class="board-filter" hidden aria-label' in page.text
+    assert page.text.count("<caption") == 1
+    assert all(head.get("scope") in ("col", "row", "rowgroup") for head in page.heads)
+    heads = [head for head in page.heads if head["scope"] == "col"]
+    assert [head["aria-sort"] for head in heads].count("descending") == 1
+    values = [float(row["scores"][64]["data-value"]) for row in page.rows if "asymmetric" not in row["title"]]
+    assert values == sorted(values, reverse=True)
+
 
 PROBE = """<script>
-const form = document.querySelector("form"), table = document.querySelector("table");
-const names = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
-const press = (column) => table.tHead.rows[0].cells[column].querySelector("button").click();
-const choose = (name, value) => {
-  form.elements[name].value = value;
-  form.dispatchEvent(new Event("change"));
-};
-const said = {written: names()};
-press(1);
-said.descending = names();
-said.state = table.tHead.rows[0].cells[1].getAttribute("aria-sort");
-press(1);
-said.ascending = names();
-press(0);
-said.byName = names();
-choose("madeBy", "submitted");
-said.submitted = names();
-said.count = form.querySelector("output").textContent;
-choose("madeBy", "");
-choose("bits", "32");
-said.shown = [...table.querySelectorAll("thead [data-bits]")].filter((cell) => !cell.hidden).map((c) => c.dataset.bits);
-const out = document.createElement("pre");
-out.id = "said";
-out.textContent = JSON.stringify(said);
-document.body.append(out);
+window.addEventListener("load", () => {
+  const table = document.querySelector(".board table"), form = document.querySelector(".board-filter");
+  const heads = [...table.tHead.rows[0].cells], bodies = [...table.tBodies];
+  const shown = (cells) => [...cells].filter((cell) => cell.checkVisibility());
+  const names = (body) => shown(body.rows).filter((row) => !row.className).map((row) => row.cells[0].textContent);
+  const seen = {};
+  const sort = (name, column) => {
+    const button = heads[column].querySelector("button");
+    button.focus();
+    seen[name] = {focused: document.activeElement === button, first: (button.click(), names(bodies[0])),
+      direction: heads[column].getAttribute("aria-sort"), sorted: heads.filter((h) => h.ariaSort !== "none").length,
+      status: document.getElementById("status").textContent, apart: names(bodies[1])};
+  };
+  const filter = (name, values) => {
+    for (const select of form.querySelectorAll("select")) select.value = values[select.name] || "";
+    form.dispatchEvent(new Event("input", {bubbles: true}));
+    seen[name] = {rows: bodies.map(names), said: form.querySelector("output").textContent,
+      columns: shown(heads).map((head) => head.textContent)};
+  };
+  sort("name", 0); sort("again", 0); sort("bits", 1); sort("papers", 7);
+  filter("length", {bits: "32"}); filter("tied", {group: "A", bits: "16"}); filter("others", {made: "reproduced"});
+  const out = document.createElement("pre");
+  out.id = "probe"; out.textContent = JSON.stringify(seen);
+  document.body.append(out);
+});
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def site() -> ModuleType:
-    """tools/leaderboards.py, which is part of no package."""
-    spec = importlib.util.spec_from_file_location("leaderboards", ROOT / "tools" / "leaderboards.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["leaderboards"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def boards(site: ModuleType) -> list:
-    """The leaderboards of the profile quick."""
-    return list(site.of_profile(load_params(ROOT / "params.yaml"), Layout("quick", root=ROOT)))
-
-
-@pytest.fixture(scope="module")
-def page(site: ModuleType, boards: list) -> str:
-    """The first leaderboard, with one submission more, as a browser is given it."""
-    board = boards[0]
-    mine = site.Row("Mine", "A paper", "", "ViT", "quick", "submitted", "files/r", "files/c", {})
-    mine.values[32] = site.Value(0.5, float("nan"), 1, 0)
-    text = site.page(site.Board(board.dataset, board.title, board.said, board.bits, [*board.rows, mine], board.tables))
-    body = text[text.index("<form") : text.rindex("</div>") + 6] + text[text.index("<details") :]
-    style, script = ((ROOT / "docs" / "assets" / f"leaderboard.{kind}").read_text() for kind in ("css", "js"))
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><title>Board</title><style>{style}</style></head><body><main><h1>Board'
-        f"</h1>{body}</main><script>{script}</script></body></html>"
-    )
-
-
-def test_a_leaderboard_has_the_means_of_the_committed_records(boards: list) -> None:
-    runs = load(ROOT / "results" / "quick")
-    assert {board.dataset for board in boards} == set(runs.dataset)
-    for board in boards:
-        shown = sorted((bits, *value[:3]) for row in board.rows for bits, value in row.values.items())
-        cells = runs[runs.dataset == board.dataset].groupby(["method", "bits"])["map"]
-        expected = sorted((bits, run.mean(), run.std(), len(run)) for (_, bits), run in cells)
-        np.testing.assert_allclose(shown, expected)
-
-
-def test_group_1_is_what_table_1_prints_in_bold(boards: list) -> None:
-    table = pd.read_csv(ROOT / "results" / "quick" / "table1.csv")
-    bold = table[table.marks.fillna("").str.contains("best") & ~table.metric.str.startswith("asymmetric")]
-    for board in boards:
-        for bits in board.bits:
-            groups = {row.title: row.values[bits].group for row in board.rows}
-            first = [name for name, group in groups.items() if group == 1]
-            assert len(first) == len(bold[(bold.dataset == board.dataset) & (bold.bits == bits)])
-            assert set(groups.values()) == set(range(1, max(groups.values()) + 1))
-
-
-def test_files_and_digests_are_those_of_the_repository(boards: list) -> None:
-    for board in boards:
-        for place in {place for row in board.rows for place in (row.records, row.codes)}:
-            assert (ROOT / place.removeprefix("files/")).is_file()
-        for profile, name, digest, bib in board.tables:
-            folders = [ROOT / "results" / profile / part for part in ("", "ablations", "cost")]
-            (path,) = [folder / f"{name}.md" for folder in folders if (folder / f"{name}.md").is_file()]
-            assert digest in path.read_text()
-            assert f"-{digest}," in bib
-
-
-def test_a_click_on_a_heading_sorts_and_a_choice_filters(page: str, chromium) -> None:
-    dom, console = chromium(page.replace("</body>", PROBE + "</body>"))
+@needs_mkdocs
+def test_rows_are_sorted_and_filtered_in_a_browser(site, chromium):
+    page = board_of(site, "digits")
+    text = page.text.replace("</body>", PROBE + "</body>")
+    dom, console = chromium(text, "--window-size=1280,900", folder=page.path.parent)
     assert console == []
-    found = re.search(r'<pre id="said">(.*?)</pre>', dom, re.DOTALL)
-    assert found
-    said = json.loads(unescape(found[1]))
-    values = dict(re.findall(r"<th scope=\"row\">(.*?)</th>\s*<td[^>]*?(?:data-value=\"([\d.]+)\")?>", page))
-    values = {unescape(re.sub("<.*?>", "", name)): float(value or -1) for name, value in values.items()}
-    assert said["state"] == "descending"
-    assert [values[name] for name in said["descending"]] == sorted(values.values(), reverse=True)
-    assert said["ascending"][:-1] == said["descending"][:-1][::-1]
-    assert said["ascending"][-1] == "Mine"  # which has no value at 16 bits
-    assert sorted(said["byName"]) == sorted(said["written"])
-    assert (said["submitted"], said["count"]) == (["Mine"], f"1 of {len(values)} rows")
-    assert said["shown"] == ["32"]
+    seen = json.loads(unescape(re.search(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)[1]))
+    rows = [row for row in page.rows if "asymmetric" not in row["title"]]
+
+    def value(row, bits):
+        return float(row["scores"][bits]["data-value"])
+
+    assert seen["name"]["first"] == seen["again"]["first"][::-1] != []
+    assert (seen["name"]["direction"], seen["again"]["direction"]) == ("ascending", "descending")
+    assert seen["bits"]["first"] == [row["title"] for row in sorted(rows, key=lambda row: -value(row, 16))]
+    assert seen["bits"]["direction"] == "descending"
+    assert all(each["focused"] and each["sorted"] == 1 for each in list(seen.values())[:4])
+    assert seen["papers"]["status"] == "Sorted by Paper, descending."
+    assert all("asymmetric" in name for name in seen["bits"]["apart"])
+    assert [label for label in seen["length"]["columns"] if "bits" in label] == ["32 bits"]
+    tied = {row["title"] for row in rows if row["scores"][16]["data-group"] == "A"}
+    assert set(seen["tied"]["rows"][0]) == tied
+    assert seen["tied"]["rows"][1] == []
+    assert seen["tied"]["said"] == f"{len(tied)} of {len(page.rows)} rows"
+    assert seen["others"]["said"] == f"{len(page.rows)} of {len(page.rows)} rows"
 
 
-@pytest.mark.parametrize("window", ["1280,900", "390,800"])
-def test_axe_finds_nothing_on_a_leaderboard(page: str, chromium, window: str) -> None:
-    assert audit(page, chromium, f"--window-size={window}")["violations"] == []
+@needs_mkdocs
+@pytest.mark.parametrize(("name", "flags"), [
+    ("leaderboard/digits.html", ["--window-size=1280,900"]),
+    ("leaderboard/digits.html", ["--window-size=390,800", "--blink-settings=preferredColorScheme=0"]),
+    ("leaderboards.html", ["--window-size=390,800"]),
+], ids=["light", "dark on a phone", "page of all"])  # fmt: skip
+def test_axe_finds_nothing(site, chromium, name, flags):
+    path = site / name
+    result = audit(path.read_text(encoding="utf-8"), chromium, *flags, folder=path.parent)
+    assert result["passes"] >= 20
+    assert result["violations"] == []
 
 
-def test_nothing_is_loaded_from_another_host(page: str) -> None:
-    assert not re.search(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=", page)
-    assert "fetch(" not in page
+@pytest.fixture
+def small(tmp_path):
+    """A checkout whose `quick` has one method, and a submission of its numbers."""
+    lines = (ROOT / "results" / "quick" / "table1.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines[1:] if line.startswith("digits,vit_micro,wch,")]
+    submitted = [line.replace(",wch,", ",mine,").rpartition(",")[0] + ",submitted\n" for line in kept[:1]]
+    records = (ROOT / "results" / "quick" / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    ours = [line for line in records if '"dataset": "digits"' in line and '"method": "wch"' in line]
+    theirs = [line.replace('"reproduced"', '"submitted"').replace('"wch"', '"mine"') for line in ours[:3]]
+    notes = "title: <My> method\npaper: A. Author, 2026\ncode: none\nnote: none\n"
+    write(tmp_path / "results" / "quick", {"table1.csv": [lines[0], *kept, *submitted], "records.jsonl": ours})
+    write(tmp_path / "submissions" / "mine", {"records.jsonl": theirs, "metadata.yaml": [notes]})
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
 
 
-def test_what_archives_read_says_the_same_as_what_people_cite() -> None:
-    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    archived = json.loads((ROOT / ".zenodo.json").read_text())
-    assert cited["cff-version"] == "1.2.0"
-    assert {"message", "title", "authors", "version", "date-released", "license", "type"} <= cited.keys()
-    assert archived["upload_type"] == cited["type"] == "software"
-    for name in ("title", "version", "keywords"):
-        assert archived[name] == cited[name]
-    assert archived["license"] == cited["license"]
-    assert [creator["name"] for creator in archived["creators"]] == [author["name"] for author in cited["authors"]]
-    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version
-    assert version[1] == cited["version"]
-    assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text()
-    assert Path(ROOT / "CONTRIBUTING.md").is_file()
+def write(folder, files):
+    folder.mkdir(parents=True)
+    for name in ("report.html", "table1.bib"):
+        shutil.copy(ROOT / "results" / "quick" / name, folder)
+    for name, lines in files.items():
+        (folder / name).write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def leaderboards(monkeypatch):
+    """The module, as mkdocs finds it."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module("leaderboards")
+
+
+def test_submitted_rows_stand_apart_and_say_so(small, leaderboards):
+    (board,) = leaderboards.boards_of(small)
+    (_, (ours,)), (heading, (theirs,)) = board.sections
+    assert heading.startswith("Submitted")
+    assert (ours.made_by, theirs.made_by) == ("reproduced", "submitted")
+    assert theirs.n_records == 3
+    assert board.choices("made_by") == [("reproduced", "reproduced"), ("submitted", "submitted")]
+    page = leaderboards.template().render(board=board)
+    assert "&lt;My&gt; method" in page
+    assert "A. Author, 2026" in page
+
+
+def test_rows_of_different_splits_stand_apart(small, leaderboards):
+    other = shutil.copytree(small / "results" / "quick", small / "results" / "cpu")
+    records = (other / "records.jsonl").read_text(encoding="utf-8")
+    (other / "records.jsonl").write_text(records.replace("a6f4788cb8f2", "0123456789ab"), encoding="utf-8")
+    kept = (other / "table1.csv").read_text(encoding="utf-8").rpartition("digits,")[0]
+    (other / "table1.csv").write_text(kept, encoding="utf-8")
+    (board,) = leaderboards.boards_of(small)
+    headings = [heading for heading, _ in board.sections]
+    assert len(headings) == len(set(headings)) == 3
+    assert [("0123456789ab" in heading) for heading in headings] == [False, False, True]
+    assert [source.profile for source in board.sources] == ["quick", "cpu"]

@@ -1,59 +1,28 @@
-// Sorts and filters the leaderboards. Without it they are plain tables.
 "use strict";
+// Filters of a leaderboard. Without a script the table is whole, and the form stays hidden.
+(() => {
+  const form = document.querySelector("form.board-filter");
+  if (!form) return;
+  const table = document.querySelector(".board table");
+  const rows = [...table.querySelectorAll("tbody tr:not(.section)")];
 
-function text(cell) {
-  return cell.dataset.value ?? cell.textContent.trim();
-}
+  const isWanted = (row, { backbone, made, group }) =>
+    (!backbone || row.dataset.backbone === backbone) &&
+    (!made || row.dataset.made === made) &&
+    (!group || [...row.querySelectorAll("td[data-bits]:not([hidden])")].some((cell) => cell.dataset.group === group));
 
-// Numbers descend first, for the best is what people look for; an empty cell is last either way.
-function sortBy(table, column) {
-  const heading = table.tHead.rows[0].cells[column];
-  const isNumber = heading.classList.contains("number");
-  const before = heading.getAttribute("aria-sort");
-  const ascending = before ? before === "descending" : !isNumber;
-  const rows = [...table.tBodies[0].rows].sort((a, b) => {
-    const [x, y] = [text(a.cells[column]), text(b.cells[column])];
-    if (x === "" || y === "") return (x === "") - (y === "");
-    const order = isNumber ? x - y : x.localeCompare(y);
-    return ascending ? order : -order;
-  });
-  for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
-  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  table.tBodies[0].append(...rows);
-}
+  const apply = () => {
+    const wanted = Object.fromEntries(new FormData(form));
+    for (const cell of table.querySelectorAll("[data-bits]")) {
+      cell.hidden = Boolean(wanted.bits) && cell.dataset.bits !== wanted.bits;
+    }
+    for (const row of rows) row.hidden = !isWanted(row, wanted);
+    for (const body of table.tBodies) body.hidden = !body.querySelector("tr:not(.section):not([hidden])");
+    form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  };
 
-function addSorting(table) {
-  [...table.tHead.rows[0].cells].forEach((heading, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...heading.childNodes);
-    button.addEventListener("click", () => sortBy(table, column));
-    heading.append(button);
-  });
-}
-
-function filter(form, table) {
-  const chosen = new FormData(form);
-  let shown = 0;
-  for (const row of table.tBodies[0].rows) {
-    row.hidden = ["backbone", "profile", "madeBy"].some((name) => chosen.get(name) && row.dataset[name] !== chosen.get(name));
-    shown += !row.hidden;
-  }
-  for (const cell of table.querySelectorAll("[data-bits]")) {
-    cell.hidden = Boolean(chosen.get("bits")) && cell.dataset.bits !== chosen.get("bits");
-  }
-  form.querySelector("output").textContent = `${shown} of ${table.tBodies[0].rows.length} rows`;
-}
-
-for (const form of document.querySelectorAll(".leaderboard-filters")) {
-  const table = document.querySelector("table.leaderboard");
-  for (const name of ["backbone", "profile", "madeBy"]) {
-    const values = new Set([...table.tBodies[0].rows].map((row) => row.dataset[name]));
-    form.elements[name].append(...[...values].sort().map((value) => new Option(value, value)));
-    form.elements[name].closest("label").hidden = values.size < 2;
-  }
-  addSorting(table);
-  form.addEventListener("change", () => filter(form, table));
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
-  filter(form, table);
-}
+  apply();
+})();

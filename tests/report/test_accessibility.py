@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import audit
+from helpers import audit
 
 
 @pytest.mark.parametrize(("scheme", "window"), [("light", "1280,900"), ("dark", "390,800")], ids=["desk", "phone"])

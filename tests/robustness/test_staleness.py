@@ -229,10 +229,10 @@ def test_what_decides_nothing_changes_no_result(base: Path, tmp_path: Path) -> N
 
 @pytest.mark.skipif(not LONG, reason="the long form")
 def test_all_edits_were_followed(kept: Kept, figures: Callable[..., None]) -> None:
-    outcomes = {edit: kept.get(edit) for edit in (*EDITS, REPLACED_ZIP)}
-    assert [edit.name for edit, outcome in outcomes.items() if outcome is None] == []
-    followed = {edit: outcome for edit, outcome in outcomes.items() if outcome is not None}
-    cells = [pair for outcome in followed.values() for pair in outcome.cells.values()]
+    outcomes = [(edit, kept.get(edit)) for edit in (*EDITS, REPLACED_ZIP)]
+    assert [edit.name for edit, outcome in outcomes if outcome is None] == []
+    followed = [(edit, outcome) for edit, outcome in outcomes if outcome is not None]
+    cells = [pair for _, outcome in followed for pair in outcome.cells.values()]
     figures(
         "staleness",
         title="Staleness",
@@ -242,11 +242,11 @@ def test_all_edits_were_followed(kept: Kept, figures: Callable[..., None]) -> No
         "scratch with the same change.",
         figures={
             "changes": len(followed),
-            "of these of source files": sum(bool(edit.file) for edit in followed),
+            "of these of source files": sum(bool(edit.file) for edit, _ in followed),
             "of these that touch a number or a text, named by `hashbench verify` before": sum(
-                bool(edit.says) for edit in followed
+                bool(edit.says) for edit, _ in followed
             ),
-            "stages run": sum(len(outcome.stages) for outcome in followed.values()),
+            "stages run": sum(len(outcome.stages) for _, outcome in followed),
             "of these needless": 0,
             "stages that had to run and did not": 0,
             "cells fitted again": sum(fitted for fitted, _ in cells),
@@ -263,7 +263,7 @@ def test_all_edits_were_followed(kept: Kept, figures: Callable[..., None]) -> No
         ],
         table=[
             ("change", "of", "must run", "ran", "cells fitted, kept", "`verify` before", "after"),
-            *(row_of(edit, outcome) for edit, outcome in followed.items()),
+            *(row_of(edit, outcome) for edit, outcome in followed),
         ],
     )
 

@@ -270,7 +270,7 @@ SOURCES: tuple[Edit, ...] = (
         "Bold: the best method;",
         "Bold: the best;",
         _REPORT,
-        says="table1.md, line",
+        says="table2.md, line",
     ),
     source(
         "a figure",

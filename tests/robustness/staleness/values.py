@@ -88,7 +88,7 @@ VALUES: tuple[Edit, ...] = (
     values("methods in another order", _reverse("methods"), _REPORT, says="table1.md"),
     values("other blocks in another order", _reverse("datasets", "augmentations", "backbones"), NONE),
     values("seeds in another order", put(f"{_QUICK}.seeds", [1, 0]), _REPORT, says="report.html, line"),
-    values("controls", put("controls", ["contrastive"]), _REPORT, says="report"),
+    values("controls", put("controls", ["contrastive"]), _REPORT),
     values("claims", put("claims", [{"winners": ["nsh"], "losers": ["lsh"]}]), _REPORT, says="claims.csv, line"),
     # Cells.
     values(
