@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from helpers import ROOT, keep_methods, read_params
+from helpers import ROOT, hashbench, keep_methods, read_params
 from PIL import Image
 from robustness.staleness.edits import (
     AFTER_FITS,
@@ -259,9 +259,19 @@ def write_images(path: Path, seed: int) -> None:
                 archive.writestr(f"{part}/class{number % 4}/{number}.png", buffer.getvalue())
 
 
+def replace_images(folder: Path, name: str) -> None:
+    """Other images, and no pin of those before: docs/adding.md tells whoever replaces a zip to remove it.
+
+    A copied checkout links to the files of the one that it was copied from, until it is checked.
+    """
+    hashbench(folder, "check", "quick")
+    write_images(folder / "data" / name, seed=2)
+    (folder / "data" / f"{name}.sha256").unlink(missing_ok=True)
+
+
 REPLACED_ZIP = Edit(
     "the zip of an image folder",
-    lambda folder: write_images(folder / "data" / "mine.zip", seed=2),
+    lambda folder: replace_images(folder, "mine.zip"),
     frozenset({"fetch", "split", "backbones"}),
     then=frozenset({"features", "fit@lsh", *AFTER_FITS}),
     says="mine: stale, the images are others",
