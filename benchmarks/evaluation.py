@@ -2,14 +2,13 @@
 
     python benchmarks/evaluation.py
 
-Writes results/bench/evaluation.json and .md, and evaluation-scaling.svg and .png (time and memory against pairs). Every
+Writes results/bench/evaluation.md, and evaluation-scaling.svg (time and memory against pairs). Every
 time is the best of several runs of the same work in this process; memory is what a fresh process adds to its inputs at
 its peak. Needs the dependency group `bench` (faiss) and a few minutes.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import platform
@@ -254,7 +253,6 @@ def plot_scaling(points: list[dict[str, Any]]) -> None:
         right.set_ylim(bottom=0)
     with mpl.rc_context({"svg.hashsalt": "hashbench"}):
         figure.savefig(OUT / "evaluation-scaling.svg", metadata={"Date": None})
-    figure.savefig(OUT / "evaluation-scaling.png", dpi=150)
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -312,7 +310,6 @@ def main() -> None:
     result = {"machine": machine(), "cases": [measure(case) for case in CASES], "scaling": measure_scaling()}
     result["load_average"] = [round(each, 2) for each in (*load, os.getloadavg()[0])]
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (OUT / "evaluation.md").write_text(markdown(result), encoding="utf-8")
     plot_scaling(result["scaling"])
     print(markdown(result))

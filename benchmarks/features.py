@@ -2,7 +2,7 @@
 
     python benchmarks/features.py
 
-Writes results/bench/features.json and .md. Extraction from JPEG files in memory is compared with a bare loop of the
+Writes results/bench/features.md. Extraction from JPEG files in memory is compared with a bare loop of the
 same network over pictures that are already decoded, resized and normalised, in whichever of several batch sizes is
 fastest; augmentation with kornia's and torchvision's. The runs that are compared take turns, and the best of several
 counts. On one core seconds are those of the processor, which others on the machine hardly disturb; on all cores, and
@@ -13,7 +13,6 @@ two to three minutes.
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import time
@@ -231,7 +230,6 @@ def main() -> None:
             goals[f"{name}: 60,000 images within {GOAL_MINUTES:.0f} min"] = minutes <= GOAL_MINUTES
     result = {"machine": where, "extraction": extraction, "goals": goals, "augmentation": measure_augmentation()}
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "features.json").write_text(json.dumps(result, indent=1) + "\n")
     (OUT / "features.md").write_text(as_markdown(result))
     print(as_markdown(result))
 

@@ -7,12 +7,11 @@ written out, the N x N x P x P similarities held whole, views made by PIL in wor
 CPU and on ViT-B/16 at 224 px where there is a CUDA device. NSH: how much of its step goes to sorting and SortedNCE.
 Heads of several code lengths and seeds: side by side against one after the other. What is compared takes turns, the
 median of several rounds counts. Weights are random. What bfloat16 does to mAP is measured on the features of quick,
-where `dvc repro` has left them. Writes results/bench/training.json and .md.
+where `dvc repro` has left them. Writes results/bench/training.md.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
@@ -391,7 +390,6 @@ def main() -> None:
     }
     OUT.mkdir(parents=True, exist_ok=True)
     name, page = "training-gpu" if DEVICE == "cuda" else "training", "\n".join(report(found))
-    (OUT / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     (OUT / f"{name}.md").write_text(page)
     print(page)
 
