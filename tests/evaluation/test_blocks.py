@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 import tracemalloc
 from dataclasses import fields
 from pathlib import Path
@@ -119,3 +122,44 @@ def test_memory_does_not_grow_with_the_queries() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 6_000 * 500
+
+
+_IN_SMALL_BLOCKS = """
+import sys
+from hashbench import cli, progress
+from hashbench.evaluation import blocks
+blocks._PLACES, progress._SECONDS_BETWEEN_LINES = 17 * 20, 0.0
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def write_files(folder: Path) -> list[str]:
+    """Packed codes and class numbers as .npy files, and the options that name them."""
+    query, database, *labels = drawn(6_000, 20_000, 16)
+    options = ["--packed", "16", "--k", "100", "--format", "json"]
+    for name, array in (
+        ("query-codes", query.packed),
+        ("database-codes", database.packed),
+        ("query-labels", labels[0]),
+        ("database-labels", labels[1]),
+    ):
+        np.save(folder / f"{name}.npy", array)
+        options += [f"--{name}", str(folder / f"{name}.npy")]
+    return options
+
+
+def test_a_killed_command_goes_on_and_prints_what_an_undisturbed_one_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _IN_SMALL_BLOCKS, "evaluate", *write_files(tmp_path)]
+    undisturbed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "evaluate: 1 of 300, " in undisturbed.stderr, "progress is told on a pipe too"
+    resumable = [*command, "--resume", str(tmp_path / "kept")]
+    blocks_of = tmp_path / "kept" / "k-100"
+    with subprocess.Popen(resumable, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as killed:
+        deadline = time.monotonic() + 60
+        while len(list(blocks_of.glob("*.npz"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        killed.kill()
+    kept = {path: path.stat().st_mtime_ns for path in blocks_of.glob("*.npz")}
+    assert 3 <= len(kept) < 300
+    assert subprocess.run(resumable, capture_output=True, text=True, check=True).stdout == undisturbed.stdout
+    assert kept.items() <= {path: path.stat().st_mtime_ns for path in blocks_of.glob("*.npz")}.items()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hashbench.errors import HashbenchError
-from hashbench.evaluation import bootstrap_interval, code_statistics, evaluate, evaluate_asymmetric
+from hashbench.evaluation import bootstrap_interval, code_statistics, command, evaluate, evaluate_asymmetric
 from hashbench.evaluation.command import Asked, run
 from hashbench.evaluation.readers import Reading, Sources
 
@@ -211,6 +211,15 @@ def test_zeros_of_real_values_are_told(tmp_path):
     np.savez(tmp_path / "codes.npz", **some)
     text = printed(tmp_path / "codes.npz", reading=Reading(binarize="sign"))
     assert "2 zeros taken as bit 0, in 2 rows, the first 3, 9" in text
+
+
+def test_many_queries_draw_fewer_resamples(file, monkeypatch):
+    codes, database, *labels = arrays().values()
+    ap = evaluate(codes, database, *labels).ap
+    for draws, resamples in ((10**9, 10_000), (6 * 300, 300), (6, 100)):
+        monkeypatch.setattr(command, "_DRAWS", draws)
+        expected = bootstrap_interval(np.nan_to_num(ap), seed=0, resamples=resamples)
+        assert numbers(file)["map_ci95"] == list(expected)
 
 
 def test_finished_blocks_are_kept_where_they_are_asked_for(tmp_path, file):

@@ -109,7 +109,9 @@ def _digest(arrays: Sequence[Array | None], said: Mapping[str, Any]) -> str:
         json.dumps({name: np.asarray(value).tolist() for name, value in sorted(said.items())}).encode()
     )
     for array in arrays:
-        sha.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        sha.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
+        if array is not None:
+            sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()
 
 

@@ -26,6 +26,7 @@ from hashbench.evaluation.statistics import code_statistics
 from hashbench.types import Array
 
 _SEED = 0  # of the bootstrap: the same file gives the same output
+_RESAMPLES, _DRAWS = 10_000, 10**9  # of the bootstrap: fewer resamples where there are more queries than 100,000
 _ORDERS = {
     "random": "expectation over random order inside ties",
     "database": "the database's order inside ties",
@@ -137,7 +138,10 @@ def _asymmetric_summary(ranked: Ranked) -> dict[str, Any]:
 
 def _interval(ranked: Ranked) -> list[float]:
     counted = np.nan_to_num(ranked.ap) if ranked.empty == "zero" else ranked.ap
-    return list(bootstrap_interval(counted, seed=_SEED) if np.isfinite(counted).any() else (math.nan, math.nan))
+    if not np.isfinite(counted).any():
+        return [math.nan, math.nan]
+    resamples = max(100, min(_RESAMPLES, _DRAWS // len(counted)))
+    return list(bootstrap_interval(counted, seed=_SEED, resamples=resamples))
 
 
 def summary(evaluation: Evaluation, statistics: CodeStatistics) -> dict[str, Any]:

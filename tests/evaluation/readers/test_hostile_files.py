@@ -99,3 +99,12 @@ def test_a_cell_that_holds_itself(tmp_path: Path) -> None:
         cell.attrs["MATLAB_class"] = np.bytes_("cell")
         cell[0, 0] = cell[1, 0] = cell.ref
     assert "cannot be read as plain arrays" in refused(tmp_path / "codes.mat")
+
+
+def test_an_npy_file_is_mapped_and_one_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "codes.npy"
+    np.save(path, np.eye(64))
+    assert isinstance(read_file(path)[""].base, np.memmap)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(HashbenchError, match=r"codes.npy cannot be read as plain arrays"):
+        read_file(path)

@@ -11,15 +11,15 @@ import numpy as np
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.readers.bombs import refuse_bomb
 from hashbench.evaluation.readers.found import shown, some
+from hashbench.types import Array
 
 _SPARSE = {"format", "shape", "data"}  # what scipy.sparse.save_npz writes, beside the places of the values
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The arrays of an `.npz` or `.npy` file; pickled objects are refused."""
+    """The arrays of an `.npz` or `.npy` file, the latter mapped into memory; pickled objects are refused."""
     if path.suffix.lower() == ".npy":
-        with path.open("rb") as file:
-            return {"": np.lib.format.read_array(file, allow_pickle=False)}
+        return {"": _mapped(path)}
     if not zipfile.is_zipfile(path):
         raise HashbenchError(f"{shown(path.name)} is no .npz file: write one with numpy.savez")
     with np.load(path, allow_pickle=False) as archive:
@@ -33,3 +33,9 @@ def read(path: Path) -> dict[str, Any]:
     if no_arrays:
         raise HashbenchError(f"{shown(path.name)} holds {some(no_arrays)}, which is no array: write it by numpy.savez")
     return arrays
+
+
+def _mapped(path: Path) -> Array:
+    """The array of a `.npy` file, of which only what is used comes into memory."""
+    mapped: Array = np.lib.format.open_memmap(path, mode="r")
+    return np.asarray(mapped)
