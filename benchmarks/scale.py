@@ -5,8 +5,8 @@
 Codes and labels lie in .npy files and are memory-mapped. 64 bits and 10 classes: all pairs, of QUERIES queries
 (default: the million), block by block with finished blocks kept, in a process of its own whose peak of memory is read.
 Longer codes and 1,000 classes: on a part of the queries, as times are linear in them. Beside them what XOR and
-population count alone take of the same codes, as the processor's limit. Writes results/bench/scale.md. Takes some five
-minutes.
+population count alone take of the same codes, as the processor's limit, and where the time of a pair of 64 bits goes.
+Writes results/bench/scale.md. Takes some five minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import numba
 import numpy as np
 
 from hashbench.evaluation.blocks import evaluate_in_blocks
-from hashbench.evaluation.hamming import _popcount
+from hashbench.evaluation.hamming import _add_distance, _find_keys, _popcount, _tally
+from hashbench.evaluation.packing import pack_labels
 from hashbench.execution.command import set_up_log
 from hashbench.types import Codes
 
@@ -48,6 +49,11 @@ class Taken(NamedTuple):
     def ns(self) -> float:
         """Nanoseconds a pair."""
         return 1e9 * self.seconds / self.pairs
+
+    @property
+    def rate(self) -> float:
+        """Billions of pairs a second."""
+        return 1 / self.ns
 
 
 def write_inputs(folder: Path, n_bits: int, n_classes: int) -> None:
@@ -94,65 +100,132 @@ def _distances(query: Any, database: Any) -> int:
 
 
 def bare(folder: Path, n_bits: int, n_query: int) -> Taken:
-    """XOR and population count of the same pairs on as many threads, summed, of blocks that stay in the cache."""
+    """XOR and population count of the same pairs on as many threads, summed, of blocks that stay in the first cache."""
     query, database, *_ = read_inputs(folder, n_bits, n_query)
     queries = np.ascontiguousarray(query.packed).view(np.uint64)
     words = np.ascontiguousarray(np.ascontiguousarray(database.packed).view(np.uint64).T)
-    blocks = [np.ascontiguousarray(words[:, start : start + 4096]) for start in range(0, ITEMS, 4096)]
+    size = 4096 // len(words)
+    blocks = [np.ascontiguousarray(words[:, start : start + size]) for start in range(0, ITEMS, size)]
     _distances(queries[:1], blocks[0])
-    start = time.perf_counter()
+    seconds = []
     with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:
-        list(threads.map(lambda block: _distances(queries, block), blocks))
-    return Taken(time.perf_counter() - start, n_query * ITEMS)
+        for _ in range(3):
+            start = time.perf_counter()
+            list(threads.map(lambda block: _distances(queries, block), blocks))
+            seconds.append(time.perf_counter() - start)
+    return Taken(min(seconds), n_query * ITEMS)
 
 
-def in_a_process_of_its_own(function: Any, *arguments: Any) -> Taken:
+@numba.njit(nogil=True)
+def _pass(step: int, query: Any, labels: Any, database: Any, database_labels: Any) -> int:
+    """One thread's pass over the pairs by the engine's own loops, up to a step: 1 distances, 2 keys, 3 counts."""
+    keys, table = np.zeros(8192, np.uint8), np.zeros(65536, np.uint16)
+    for q in range(len(query)):
+        for start in range(0, database.shape[1] - 8191, 8192):
+            if step == 1:
+                _add_distance(database[0, start : start + 8192], query[q, 0], keys)
+            else:
+                _find_keys(query[q], labels[q], database, database_labels, start, keys)
+            if step == 3:
+                _tally(keys.view(np.uint16), table)
+    return table[0] + keys[0]
+
+
+def steps(folder: Path) -> list[float]:
+    """Nanoseconds a pair, on one thread, of the distance, of the label test and of the count: 64 bits, 10 classes."""
+    query, database, *labels = read_inputs(folder, 64, 512)
+    packed = [np.ascontiguousarray(codes.packed).view(np.uint64) for codes in (query, database)]
+    query_labels, database_labels = pack_labels(*labels)
+    arrays = (packed[0], query_labels, packed[1].T.copy(), database_labels.T.copy())
+    until = [0.0]
+    for step in (1, 2, 3):
+        _pass(step, *(each[:1] for each in arrays[:2]), *arrays[2:])
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            _pass(step, *arrays)
+            seconds.append(time.perf_counter() - start)
+        until.append(1e9 * min(seconds) / (512 * (ITEMS // 8192 * 8192)))
+    return np.diff(until).tolist()
+
+
+def in_a_process_of_its_own(function: Any, *arguments: Any) -> Any:
     """What a function returns in a new process."""
     with multiprocessing.get_context("spawn").Pool(1, set_up_log) as pool:
         return pool.apply(function, arguments)
 
 
-def measure(n_query: int) -> Iterator[tuple[int, int, Taken, Taken]]:
-    """For each case its bits, classes, time by blocks, and time of the bare loop."""
+class Found(NamedTuple):
+    """One case: time by blocks, and of the bare loop."""
+
+    n_bits: int
+    n_classes: int
+    taken: Taken
+    limit: Taken
+
+
+def measure(n_query: int) -> tuple[list[Found], list[float]]:
+    """Every case, and the steps of the first."""
+    found, parts = [], []
     for number, (n_bits, n_classes) in enumerate(CASES):
-        with tempfile.TemporaryDirectory() as folder:
-            write_inputs(Path(folder), n_bits, n_classes)
-            part = PART if number else n_query
-            limit = in_a_process_of_its_own(bare, Path(folder), n_bits, PART)
-            yield n_bits, n_classes, in_a_process_of_its_own(evaluated, Path(folder), n_bits, part), limit
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_inputs(folder, n_bits, n_classes)
+            limit = in_a_process_of_its_own(bare, folder, n_bits, PART)
+            taken = in_a_process_of_its_own(evaluated, folder, n_bits, PART if number else n_query)
+            parts = parts or in_a_process_of_its_own(steps, folder)
+        found.append(Found(n_bits, n_classes, taken, limit))
+    return found, parts
 
 
-def report(found: list[tuple[int, int, Taken, Taken]]) -> Iterator[str]:
+def processor() -> str:
+    """The name of the processor, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def report(found: list[Found], parts: list[float], load: float) -> Iterator[str]:
     """The lines of the page."""
-    whole = found[0][2]
+    whole = found[0].taken
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba"))
     yield "# Evaluation at scale\n"
     yield (
-        f"{os.cpu_count()} cores, {platform.machine()}; Python {platform.python_version()}, {packages}; load average "
-        f"{os.getloadavg()[0]:.2f} at the end. Made by `python benchmarks/scale.py`.\n"
+        f"{os.cpu_count()} cores of {processor()}, {platform.machine()}; Python {platform.python_version()}, "
+        f"{packages}; load average {load:.2f} before and {os.getloadavg()[0]:.2f} after the runs. Made by "
+        "`python benchmarks/scale.py`.\n"
     )
     yield (
-        f"{ITEMS:,} items of 64 bits in 10 classes, {whole.pairs // ITEMS:,} queries, every metric at k = 1,000: "
-        f"{whole.seconds:.0f} s, {whole.memory:,.0f} MiB beyond the inputs.\n"
+        f"{ITEMS:,} items of 64 bits in 10 classes, {whole.pairs // ITEMS:,} queries, every metric at k = 1,000, from "
+        f"memory-mapped files, finished blocks kept: {whole.seconds:.0f} s, {whole.rate:.1f} billion pairs a second, "
+        f"{whole.memory:,.0f} MiB beyond the inputs, Python and its packages among them.\n"
     )
     yield f"- {'met' if whole.memory <= MEMORY_GOAL else 'NOT met'}: at most {MEMORY_GOAL:,} MiB beyond the inputs\n"
-    yield "| bits | classes | queries | ns a pair | XOR and population count alone | share of that limit |"
-    yield "|---:|---:|---:|---:|---:|---:|"
-    for n_bits, n_classes, taken, limit in found:
-        queries = taken.pairs // ITEMS
-        share = limit.ns / taken.ns
-        yield f"| {n_bits:,} | {n_classes:,} | {queries:,} | {taken.ns:.3f} | {limit.ns:.3f} | {share:.0%} |"
     yield (
-        "\nBeyond the distance, a pair needs its label test and one count; both are part of the time and not of the "
-        "limit."
+        "Other sizes beside it, one run each, and XOR and population count alone (the bare loop) of the same codes on "
+        "as many threads, the best of three runs.\n"
+    )
+    yield "| bits | classes | queries | billion pairs a second | ns a pair | MiB | bare loop, ns | share of its speed |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for n_bits, n_classes, taken, limit in found:
+        yield (
+            f"| {n_bits:,} | {n_classes:,} | {taken.pairs // ITEMS:,} | {taken.rate:.2f} | {taken.ns:.3f} | "
+            f"{taken.memory:,.0f} | {limit.ns:.3f} | {limit.ns / taken.ns:.0%} |"
+        )
+    distance, label, count = parts
+    yield (
+        "\nBeyond XOR and population count, a distance is packed into a byte, and a pair needs its label test and one "
+        f"count. On one thread, 64 bits and 10 classes: {distance:.3f} ns for the distance as a byte, {label:.3f} for "
+        f"the label test and {count:.3f} for the count, {distance + label + count:.3f} together."
     )
 
 
 def main() -> None:
     """Measure and write the page."""
     set_up_log()
-    found = list(measure(int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS))
-    PAGE.write_text("\n".join(report(found)) + "\n")
+    load = os.getloadavg()[0]
+    found, parts = measure(int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS)
+    PAGE.write_text("\n".join(report(found, parts, load)) + "\n")
     print(PAGE.read_text())
 
 
