@@ -105,6 +105,13 @@ def test_blocks_of_another_evaluation_are_refused(tmp_path: Path, what: str) -> 
         evaluate_in_blocks(query, database, query_labels, database_labels, folder=tmp_path / "b", **rules)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_a_folder_whose_note_is_damaged_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "evaluation.json").write_bytes(content)
+    with pytest.raises(HashbenchError, match="holds blocks of other codes, labels or rules"):
+        evaluate_in_blocks(*drawn(), folder=tmp_path)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     with pytest.raises(HashbenchError, match="is not empty and holds no blocks of an evaluation"):

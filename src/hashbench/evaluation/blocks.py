@@ -40,7 +40,7 @@ def evaluate_in_blocks(
 
     Numbers of a query are the same to the bit; means over queries are sums of sums, the same to rounding. With a
     `folder`, each finished block is kept in it, and one that is there already is not computed again.
-    `queries_at_once`: the size of a block, by default as many as a gigabyte has room for.
+    `queries_at_once`: the size of a block, by default as many as half a gigabyte has room for.
     Raises HashbenchError as `evaluate` does, and where the folder holds blocks of other codes, labels or rules.
     """
     query_labels, database_labels = to_numpy(query_labels, "query_labels"), to_numpy(database_labels, "database_labels")
@@ -117,15 +117,15 @@ def _digest(arrays: Sequence[Array | None], said: Mapping[str, Any]) -> str:
 
 def _begin(folder: Path, digest: str) -> None:
     """Make the folder of blocks, or check that it is of the same evaluation."""
-    note = folder / "evaluation.json"
+    note, said = folder / "evaluation.json", json.dumps({"inputs": digest}) + "\n"
     if note.is_file():
-        if json.loads(note.read_text(encoding="utf-8")) != {"inputs": digest}:
+        if note.read_bytes() != said.encode():
             raise HashbenchError(f"{folder} holds blocks of other codes, labels or rules; name another folder")
     elif folder.exists() and any(folder.iterdir()):
         raise HashbenchError(f"{folder} is not empty and holds no blocks of an evaluation; name another folder")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"inputs": digest}) + "\n", encoding="utf-8")
+        note.write_text(said, encoding="utf-8")
 
 
 def _write(path: Path, evaluation: Evaluation) -> None:
