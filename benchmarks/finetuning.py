@@ -14,21 +14,20 @@ from __future__ import annotations
 import copy
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import nn
+from training import ROUNDS, medians
 
 from hashbench.config.params import load_params
 from hashbench.features.backbones import Backbone, new_network
 from hashbench.features.finetune import TrainedCopy
 from hashbench.features.specs import BackboneSpec, BackboneTraining
 
-PROFILE, VIEWS, ROUNDS, GOAL = "cifar10-jpeg-finetuned", 128, 7, 3.0
+PROFILE, VIEWS, GOAL = "cifar10-jpeg-finetuned", 128, 3.0
 PAGE = Path("results/bench/finetuning.md")
 
 
@@ -59,17 +58,6 @@ def forward(network: nn.Module, pictures: torch.Tensor) -> Callable[[], object]:
     return torch.no_grad()(lambda: network(pictures))
 
 
-def medians(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The median seconds of each of `runs`, which take turns, after one turn that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values[1:]) for name, values in taken.items()}
-
-
 def main() -> None:
     """Measure and write the page."""
     torch.set_num_threads(1)
@@ -86,7 +74,8 @@ def main() -> None:
             "forward, folded": forward(trained, pictures),
             "step, as timm makes it": step(plain, pictures),
             "step, folded": step(trained, pictures),
-        }
+        },
+        "cpu",
     )
     page = "\n".join(report(found, spec)) + "\n"
     PAGE.write_text(page)

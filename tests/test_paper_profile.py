@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data.publishers import CIFAR_BATCHES, cifar_archive, put, python2_batch
-from helpers import ROOT, make_checkout, read_params, run, write_params
+from helpers import ROOT, keep_methods, make_checkout, read_params, run, write_params
 from PIL import Image
 
 PROFILE = read_params(ROOT)["profiles"]["paper"]
@@ -113,7 +113,8 @@ FILES = {"cifar10": cifar10_files, "nuswide21": nuswide_files, "mscoco": mscoco_
 
 def shrunken(params: dict[str, Any], names: list[str], chosen: list[str]) -> dict[str, Any]:
     """The profile with the data sets `names`, both backbones and the methods `chosen`: what takes long is cut."""
-    methods = {name: params["methods"][name] for name in chosen}
+    keep_methods(params, chosen)
+    methods = params["methods"]
     overrides = {name: block for name, block in PROFILE["overrides"].items() if name in methods}
     profile = PROFILE | {"device": "cpu", "precision": "fp32", "bits": [16], "seeds": [0], "views": 2}
     profile |= {"ablation_bits": [16], "overrides": overrides}
@@ -138,10 +139,7 @@ def shrunken(params: dict[str, Any], names: list[str], chosen: list[str]) -> dic
     profile["datasets"] = names
     for block in datasets.values():
         block["k"] = 10
-    cut = {"profiles": {"paper": profile}, "methods": methods, "backbones": backbones, "datasets": datasets}
-    for blocks in (params["official"], params["search"]["spaces"]):
-        for name in blocks.keys() - methods.keys():
-            del blocks[name]
+    cut = {"profiles": {"paper": profile}, "backbones": backbones, "datasets": datasets}
     return params | cut | {"ablations": {}, "controls": [], "claims": []}
 
 
