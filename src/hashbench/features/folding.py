@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hashbench.features.depthwise import depthwise, is_depthwise, limits_of
+
 _TOLERANCE = 1e-4
 
 
@@ -30,6 +32,8 @@ def folded(network: nn.Module, size: int) -> nn.Module:
         rest = _Rest(getattr(parent, second))
         setattr(parent, first, _Convolution(getattr(parent, first), rest))
         setattr(parent, second, rest)
+    for previous, convolution, rest in _depthwise_convolutions(copied):
+        convolution.take_in(previous, rest)
     picture = torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size).to(next(network.parameters()))
     with torch.no_grad():
         expected, found = (each.eval().forward_features(picture) for each in (network, copied))  # type: ignore[operator]
@@ -46,6 +50,15 @@ def _neighbours(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
                 yield parent, first, second
 
 
+def _depthwise_convolutions(network: nn.Module) -> Iterator[tuple[nn.Module | None, _Convolution, _Rest]]:
+    """Each depthwise convolution with what is left of the BatchNorm after it, and what its parent has before it."""
+    for parent in network.modules():
+        children: list[nn.Module | None] = [None, *parent.children()]
+        for before, convolution, after in zip(children, children[1:], children[2:], strict=False):
+            if isinstance(convolution, _Convolution) and convolution.is_depthwise and isinstance(after, _Rest):
+                yield before, convolution, after
+
+
 class _Convolution(nn.Module):
     """A convolution that also multiplies and shifts, by the weights and statistics that `norm` owns."""
 
@@ -54,15 +67,28 @@ class _Convolution(nn.Module):
         self.weight, self.bias = convolution.weight, convolution.bias
         convolution.bias = nn.Parameter(torch.zeros_like(norm.bias), requires_grad=False)  # a place for another
         self._not_its_own = (convolution, norm)
+        self._before: nn.Module = nn.Identity()
+        self._after: nn.Module = nn.Identity()
+        self.is_depthwise = is_depthwise(convolution)
+
+    def take_in(self, previous: nn.Module | None, rest: _Rest) -> None:
+        """Do the work of the activations around it too, where `depthwise` can."""
+        if isinstance(previous, _Rest) and limits_of(previous.act):
+            self._before, previous.act = previous.act, self._before
+        if isinstance(rest.drop, nn.Identity) and limits_of(rest.act):
+            self._after, rest.act = rest.act, self._after
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalised feature maps (m, c, h, w)."""
+        """Normalised feature maps (m, c, h, w); activated ones where it took that in."""
         convolution, norm = self._not_its_own
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         mean = norm.running_mean if self.bias is None else norm.running_mean - self.bias
-        given = {"weight": self.weight * scale[:, None, None, None], "bias": norm.bias - mean * scale}
-        maps = functional_call(convolution, given, (maps,))
-        return maps
+        weight, bias = self.weight * scale[:, None, None, None], norm.bias - mean * scale
+        before, after = limits_of(self._before), limits_of(self._after)
+        if self.is_depthwise and before and after and (maps.device.type, maps.dtype) == ("cpu", torch.float32):
+            return depthwise(convolution, maps, weight, bias, before, after)
+        maps = functional_call(convolution, {"weight": weight, "bias": bias}, (self._before(maps),))
+        return self._after(maps)  # type: ignore[no-any-return]
 
 
 class _Rest(nn.Module):
