@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from hashbench.errors import HashbenchError
 
 PREFIX = "HASHBENCH_"
+EMBEDDED = Path("embedded")  # files that the repository brings along
 
 
 class Settings(BaseSettings):
@@ -31,6 +33,21 @@ class Settings(BaseSettings):
         default=None, description="folder for TensorBoard event files of every training step"
     )
     log: Literal["quiet", "normal", "verbose"] = Field(default="normal", description="`quiet`, `normal` or `verbose`")
+
+    @property
+    def data_folders(self) -> tuple[Path, ...]:
+        """Where users keep data sets, in the order of search; what is fetched goes to the first."""
+        return (*([self.data] if self.data else []), Path("data"))
+
+    @property
+    def weights_folders(self) -> tuple[Path, ...]:
+        """Where users keep weights, in the order of search."""
+        return (*([self.weights] if self.weights else []), Path("weights"))
+
+
+def places(folders: Iterable[Path], name: str) -> list[Path]:
+    """Where a file may lie: in one of the user's folders, or among the files that the repository brings along."""
+    return [folder / name for folder in (*folders, EMBEDDED)]
 
 
 def settings() -> Settings:

@@ -12,7 +12,7 @@ import numpy as np
 from hashbench.data.fetch import FileSpec, fetch, obstacle_to_fetching
 from hashbench.data.images import ImageFiles
 from hashbench.errors import HashbenchError
-from hashbench.settings import settings
+from hashbench.settings import EMBEDDED, places, settings
 from hashbench.types import Array
 
 TRAIN_FOLD, TEST_FOLD = 0, 1
@@ -97,16 +97,12 @@ class Source:
     @classmethod
     def default(cls, name: str) -> Source:
         """The folder that HASHBENCH_DATA names, if it is set, then `data/` in the working directory."""
-        shared = settings().data
-        folders = (shared,) if shared else ()
-        return cls(name, name, (*folders, Path("data")))
+        return cls(name, name, settings().data_folders)
 
     def fetch(self, spec: FileSpec) -> Path:
-        """The verified file `spec`: found in one of the folders, or downloaded to the first."""
-        for folder in self.folders:
-            if (folder / spec.name).exists():
-                return fetch(spec, folder)
-        return fetch(spec, self.folders[0])
+        """The verified file `spec`: found where it may lie, or downloaded to the first folder."""
+        found = (folder for folder in (*self.folders, EMBEDDED) if (folder / spec.name).exists())
+        return fetch(spec, next(found, self.folders[0]))
 
     def find(self, name: str, how: str) -> Path:
         """A file or folder that the user put in place; `how` ends the error's sentence where it is missing."""
@@ -122,14 +118,14 @@ class Source:
         missing = [
             f"{' or '.join(str(folder / name) for folder in self.folders)} is missing{how}"
             for name, how in obstacles.items()
-            if not any((folder / name).exists() for folder in self.folders)
+            if self._where(name) is None
         ]
         if missing:
             raise HashbenchError(f"data set {self.name}: " + ";\n  ".join(missing))
-        return [self.fetch(spec) for spec in files] + [self._where(name) for name in by_hand]
+        return [self.fetch(spec) for spec in files] + [path for name in by_hand if (path := self._where(name))]
 
-    def _where(self, name: str) -> Path:
-        return next(folder / name for folder in self.folders if (folder / name).exists())
+    def _where(self, name: str) -> Path | None:
+        return next((path for path in places(self.folders, name) if path.exists()), None)
 
 
 def one_hot(classes: Array, n_classes: int) -> Array:

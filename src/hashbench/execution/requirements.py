@@ -15,8 +15,8 @@ from hashbench.errors import HashbenchError
 from hashbench.execution.executors import check_executor
 from hashbench.execution.pipelines import pipeline_of
 from hashbench.features.specs import PublishedWeights
-from hashbench.features.texts import find_texts, folders_of_texts
-from hashbench.settings import settings
+from hashbench.features.texts import find_texts
+from hashbench.settings import places, settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def missing_of(params: Params, profile: str) -> Iterator[Missing]:
         texts = params.backbones[name].texts
         for file in texts.files.values() if texts else ():
             if find_texts(file) is None:
-                yield Missing(_sentence(folders_of_texts(), file, None, []))
+                yield Missing(_sentence(settings().weights_folders, file, None, []))
     for name in chosen.datasets:
         block = params.datasets[name]
         yield from _files(block.title, block.kind, Source.default(name), block.load_options)
@@ -67,8 +67,8 @@ def _gpu() -> Iterator[Missing]:
 
 
 def _weights(weights: PublishedWeights) -> Iterator[Missing]:
-    folders = [folder for folder in (settings().weights, Path("weights")) if folder]
-    if any((folder / weights.file).is_file() for folder in folders):
+    folders = settings().weights_folders
+    if any(path.is_file() for path in places(folders, weights.file)):
         return
     text = _sentence(folders, weights.file, weights.bytes, [weights.url] if weights.url else [])
     if weights.sha256 is None:
@@ -80,7 +80,7 @@ def _files(title: str, kind: str, source: Source, options: dict[str, object]) ->
     by_hand = files_by_hand(kind, options)
     specs = {spec.name: spec for spec in load_dataset_module(kind).FILES}
     for name in specs | by_hand:
-        if any((folder / name).exists() for folder in source.folders):
+        if any(path.exists() for path in places(source.folders, name)):
             continue
         spec = specs.get(name, FileSpec(name))
         text = f"{title}: {_sentence(source.folders, name, spec.size, spec.urls)}"

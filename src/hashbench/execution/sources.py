@@ -11,8 +11,7 @@ from hashbench.config.params import Params
 from hashbench.data.base import Source
 from hashbench.data.registry import files_by_hand
 from hashbench.features.specs import PublishedWeights
-from hashbench.features.texts import folders_of_texts
-from hashbench.settings import settings
+from hashbench.settings import places, settings
 
 _LISTS = "lists:"
 
@@ -40,18 +39,17 @@ def _targets(params: Params, profile: str) -> Iterator[tuple[str, Path]]:
     for name in chosen.datasets:
         block, folders = params.datasets[name], Source.default(name).folders
         for file in files_by_hand(block.kind, block.load_options):
-            yield from _files(f"data/{file}", [folder / file for folder in folders])
+            yield from _files(f"data/{file}", places(folders, file))
         if block.protocol.startswith(_LISTS):
             folder = block.protocol.removeprefix(_LISTS)
             yield from _files(f"lists/{name}", [Path(folder)])
     for name in chosen.backbones:
         weights = params.backbones[name].weights
         if isinstance(weights, PublishedWeights):
-            folders = tuple(folder for folder in (settings().weights, Path("weights")) if folder)
-            yield from _files(f"weights/{weights.file}", [folder / weights.file for folder in folders])
+            yield from _files(f"weights/{weights.file}", places(settings().weights_folders, weights.file))
         texts = params.backbones[name].texts
         for file in texts.files.values() if texts else ():
-            yield from _files(f"weights/{file}", [folder / file for folder in folders_of_texts()])
+            yield from _files(f"weights/{file}", places(settings().weights_folders, file))
 
 
 def _files(link: str, places: list[Path]) -> Iterator[tuple[str, Path]]:

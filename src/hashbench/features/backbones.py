@@ -16,7 +16,7 @@ from hashbench.features.augment import augment
 from hashbench.features.resample import Images, resample
 from hashbench.features.specs import Augmentation, BackboneSpec, PublishedWeights
 from hashbench.features.weights import tensors_digest
-from hashbench.settings import settings
+from hashbench.settings import places, settings
 from hashbench.types import Array
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -201,12 +201,12 @@ def _fill(network: Any, state: dict[str, Tensor], complaint: str) -> None:
 
 
 def published_weights(weights: PublishedWeights) -> Path:
-    """The file that holds `weights`: from $HASHBENCH_WEIGHTS, else from `weights/`, else downloaded.
+    """The file that holds `weights`: from a folder of the user's, from `embedded/`, or else downloaded.
 
     Raises HashbenchError where it is nowhere, or is not the one that the checksums name.
     """
-    folders = [folder for folder in (settings().weights, Path("weights")) if folder]
-    path = next((folder / weights.file for folder in folders if (folder / weights.file).is_file()), None)
+    folders = settings().weights_folders
+    path = next((path for path in places(folders, weights.file) if path.is_file()), None)
     if path is None:
         path = _download(weights, f"put {weights.file} into {' or '.join(map(str, folders))}")
     _check(path, weights)

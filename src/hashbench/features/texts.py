@@ -8,18 +8,13 @@ import numpy as np
 
 from hashbench.errors import HashbenchError
 from hashbench.features.weights import tensors_digest
-from hashbench.settings import settings
+from hashbench.settings import places, settings
 from hashbench.types import Array
-
-
-def folders_of_texts() -> list[Path]:
-    """Where such files are looked for, beside the weights of backbones."""
-    return [folder for folder in (settings().weights, Path("weights")) if folder]
 
 
 def find_texts(file: str) -> Path | None:
     """Where the file called `file` lies, if anywhere."""
-    return next((folder / file for folder in folders_of_texts() if (folder / file).is_file()), None)
+    return next((path for path in places(settings().weights_folders, file) if path.is_file()), None)
 
 
 def digest_of_texts(file: str) -> str:
@@ -55,8 +50,8 @@ def read_texts(file: str, weights: str, width: int) -> Array:
 def _found(file: str) -> Path:
     path = find_texts(file)
     if path is None:
-        places = " or ".join(map(str, folders_of_texts()))
-        raise HashbenchError(f"text embeddings {file} are missing; put the file into {places}")
+        folders = " or ".join(map(str, settings().weights_folders))
+        raise HashbenchError(f"text embeddings {file} are missing; put the file into {folders}")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from hashbench.features.weights import tensors_digest
 from hashbench.fingerprint import Program, program_of
 from hashbench.provenance import features_made_from, texts_made_from, weights_made_from
 from hashbench.seeding import run_seed
-from hashbench.settings import settings
+from hashbench.settings import places, settings
 from hashbench.types import Split
 from hashbench.verification.findings import Findings
 
@@ -159,9 +158,8 @@ def _check_weights(
     if spec.tensors_sha256 is not None and weights.tensors != spec.tensors_sha256:
         was = f"their tensors have the sha256 {weights.tensors} in the results"
         findings.fault(f"weights of {pair[1]}: {was}, {spec.tensors_sha256} in params.yaml")
-    for folder in (settings().weights, Path("weights")):
-        path = folder / spec.file if folder else None
-        if path is not None and path.is_file():
+    for path in places(settings().weights_folders, spec.file):
+        if path.is_file():
             if tensors_digest(path) != weights.tensors:
                 findings.fault(f"weights of {pair[1]}: stale, {path} holds others than the results were made with")
             return
