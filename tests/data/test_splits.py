@@ -55,7 +55,9 @@ def test_the_cifar10_protocols_have_their_counts_in_every_class(
         assert not balanced.fold[split.database].any()
 
 
-@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name.startswith("cifar10")])
+@pytest.mark.parametrize(
+    "name", [name for name in PROTOCOLS if name.startswith("cifar10") and name != "cifar10_200_1000_4800"]
+)
 def test_the_same_seed_gives_the_same_rows_and_positions_say_nothing_of_labels(balanced, name):
     first, again, other = (protocol(name)(balanced, seed) for seed in (0, 0, 1))
     assert first.digest == again.digest != other.digest

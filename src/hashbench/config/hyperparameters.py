@@ -25,7 +25,7 @@ from hashbench.learning.hyperparameters import AtMost, LessThan
 from hashbench.methods.registry import file_of
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-_BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str)}
+_BUILTINS = {kind.__name__: kind for kind in (bool, int, float, str, list)}
 _SHARED = {name: value for name, value in vars(shared_types).items() if not name.startswith("_")}
 _NAMES = {**_SHARED, **_BUILTINS, "Annotated": Annotated, "Field": Field, "Literal": Literal}
 

@@ -28,8 +28,7 @@ def load(source: Source, file: str, sha256: str | None = None, on_bad_image: Bad
     path = source.find(file, BY_HAND["{file}"])
     if path.is_file():
         path = source.fetch(FileSpec(file, sha256=sha256))
-    names = [name for name in _names(path) if name.lower().endswith(IMAGE_ENDINGS)]
-    names = [name for name in names if not PurePosixPath(name).name.startswith(".")]
+    names = image_names(path)
     places = [_place(path, name) for name in names]
     classes = sorted({class_name for _, class_name in places})
 
@@ -47,10 +46,14 @@ def load(source: Source, file: str, sha256: str | None = None, on_bad_image: Bad
     )
 
 
-def _names(path: Path) -> list[str]:
+def image_names(path: Path) -> list[str]:
+    """The images in a folder or zip at any depth, by their paths in it, sorted; hidden files are none."""
     if path.is_file():
-        return sorted(zip_names(path))
-    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        found = sorted(zip_names(path))
+    else:
+        found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    names = [name for name in found if name.lower().endswith(IMAGE_ENDINGS)]
+    return [name for name in names if not PurePosixPath(name).name.startswith(".")]
 
 
 def _place(path: Path, name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Splits that authors published as list files: a line is an image's path, then the 0s and 1s of its labels."""
+"""Splits that authors published as list files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from hashbench.data.base import Dataset, Source
 from hashbench.data.drawing import Draw, Parts, all_but_query, shuffled
 from hashbench.data.fetch import FileSpec
+from hashbench.data.image_lists import ENDINGS, read_image_list
 from hashbench.errors import HashbenchError
 from hashbench.types import Array
 
@@ -41,19 +42,30 @@ def published(repository: str, commit: str, folder: str, **files: str) -> Draw:
 
 
 def from_lists(folder: Path) -> Draw:
-    """Rows named by published list files: test.txt, train.txt and database.txt in `folder`.
+    """Rows named by list files in `folder`: test, train and database, as `read_image_list` reads them.
 
-    A line is an image's path, then the 0s and 1s of its labels (as HashNet publishes them) or nothing. Paths are
-    matched by their last parts, as many as tell the data set's files apart, or by Flickr's number of the photograph;
-    labels must agree with the data set's, in whatever order of classes. Where database.txt is missing, the database is
-    every row that is no query.
+    Paths are matched by their last parts, as many as tell the data set's files apart, or by Flickr's number of the
+    photograph; labels must agree with the data set's, classes that have no names in whatever order. Where the list of
+    the database is missing, the database is every row that is no query.
     """
 
     def draw(dataset: Dataset, generator: np.random.Generator) -> Parts:
-        parts = ["test", "train", *(["database"] if (folder / "database.txt").exists() else [])]
-        return _draw_listed({part: folder / f"{part}.txt" for part in parts}, dataset, generator)
+        needed = {part: folder / f"{part}.txt" for part in ("test", "train")}
+        return _draw_listed(needed | lists_in(folder), dataset, generator)
 
     return draw
+
+
+def lists_in(folder: Path) -> dict[str, Path]:
+    """The lists of test, train and database images that a folder has. Raises HashbenchError for two of one part."""
+    found: dict[str, Path] = {}
+    for part in ("test", "train", "database"):
+        files = [path for ending in ENDINGS if (path := folder / f"{part}{ending}").is_file()]
+        if len(files) > 1:
+            raise HashbenchError(f"{folder} has both {part}.txt and {part}.csv; leave one of them there")
+        if files:
+            found[part] = files[0]
+    return found
 
 
 def _draw_listed(lists: Mapping[str, Path], dataset: Dataset, generator: np.random.Generator) -> Parts:
@@ -97,27 +109,28 @@ def _rows_by_photo(files: tuple[str, ...]) -> dict[str, int]:
 
 
 def _read_list(path: Path, dataset: Dataset, row_of: Callable[[str], int | None]) -> Array:
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise HashbenchError(f"list {path} cannot be read ({error}); put the published lists there") from None
-    rows = []
-    for number, (name, *_) in enumerate(lines, start=1):
+    listed, rows = read_image_list(path), []
+    for number, name in zip(listed.lines, listed.paths, strict=True):
         row = row_of(name)
         if row is None:
             raise HashbenchError(f"{path} line {number}: the data set has no file {name}")
         rows.append(row)
     found = np.array(rows, dtype=np.int64)
-    _check_labels(path, [fields[1:] for fields in lines], dataset.labels[found])
+    if listed.labels is not None:
+        _check_labels(path, listed.labels, listed.names, dataset, found)
     return found
 
 
-def _check_labels(path: Path, listed: list[list[str]], labels: Array) -> None:
-    """The listed labels must be the data set's, up to the order of the classes."""
-    if not any(listed):
-        return
-    if any(len(fields) != labels.shape[1] or not set(fields) <= {"0", "1"} for fields in listed):
-        raise HashbenchError(f"{path}: lines must hold a path and {labels.shape[1]} labels of 0 or 1")
-    columns = np.array(listed) == "1"
-    if sorted(column.tobytes() for column in columns.T) != sorted(column.tobytes() for column in labels.T):
+def _check_labels(path: Path, listed: Array, names: tuple[str, ...], dataset: Dataset, rows: Array) -> None:
+    """The listed labels must be the data set's: by name, or where classes are numbered, up to their order."""
+    labels = dataset.labels[rows]
+    if names:
+        places = [dataset.class_names.index(name) for name in names if name in dataset.class_names]
+        agree = len(places) == len(names) and np.array_equal(labels[:, places], listed)
+        agree = agree and int(labels.sum()) == int(listed.sum())
+    else:
+        if listed.shape[1] != labels.shape[1]:
+            raise HashbenchError(f"{path}: lines must hold a path and {labels.shape[1]} labels of 0 or 1")
+        agree = sorted(column.tobytes() for column in listed.T) == sorted(column.tobytes() for column in labels.T)
+    if not agree:
         raise HashbenchError(f"{path}: its labels are not those of the data set")

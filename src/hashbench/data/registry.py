@@ -13,7 +13,20 @@ from hashbench.data.base import Dataset, Source
 from hashbench.data.fetch import FileSpec
 from hashbench.errors import HashbenchError
 
-_SHARED = {"archives", "base", "drawing", "fetch", "images", "lists", "recognition", "registry", "splits", "transfer"}
+_SHARED = {
+    "archives",
+    "base",
+    "drawing",
+    "fetch",
+    "image_lists",
+    "images",
+    "lists",
+    "mosaics",
+    "recognition",
+    "registry",
+    "splits",
+    "transfer",
+}
 
 
 class DatasetModule(Protocol):

@@ -109,6 +109,16 @@ PROTOCOLS: dict[str, Protocol] = {
             "queries from the mosaics of the digits kept apart; the database is the rest, without the train rows",
         ),
         _named(
+            "cifar10_200_1000_4800",
+            per_class(20, 100, neither_query_nor_train),
+            "20 query and 100 train rows a class of 6,000 images; database without the train rows",
+        ),
+        _named(
+            "mosaic_200_1000_2000",
+            at_random_by_fold(200, 1000, neither_query_nor_train),
+            "queries from the mosaics of the images kept apart; the database is the rest, without the train rows",
+        ),
+        _named(
             "cifar10_1000_5000_54000",
             per_class(100, 500, neither_query_nor_train),
             "100 query and 500 train rows a class of all 60,000; database without the train rows (WCH, DeepHash)",
@@ -221,6 +231,18 @@ PROTOCOLS: dict[str, Protocol] = {
             "mirflickr25k_2000_10000_18015",
             at_random(2000, 10000, all_but_query),
             "of the 20,015 images with common tags; database with the train rows; 24 labels (SSDH)",
+        ),
+        _named(
+            "voc2012_deephash_1000_4000_6540",
+            published(
+                _DEEPHASH,
+                "15429ebf95c3b5bc423352bff19f3e42de96d339",
+                "data/voc2012",
+                test="test.txt",
+                train="train.txt",
+                database="database.txt",
+            ),
+            "the lists of DeepHash-pytorch for VOC2012; database without the train rows; 20 labels",
         ),
         _named(
             "imagenet100_5000_13000_128503",
