@@ -25,7 +25,7 @@ def test_the_report_is_complete_and_the_same_for_shuffled_input(small_bundle, sm
     for table in ("table1", "table2", "cost/table3"):
         assert {f"{table}.{ending}" for ending in ("md", "tex", "csv", "bib")} <= files.keys()
     figures = {name.removesuffix(".svg") for name in files if name.endswith(".svg")}
-    assert len(figures) == 11
+    assert len(figures) == 10
     assert {figure.partition("/")[0] for figure in figures} == {"figures", "cost"}
     for figure in figures:
         assert files[f"{figure}.pdf"].startswith(b"%PDF")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench.records import CellSeconds
-from hashbench.report.figures import gallery, labels, registry, style, training
+from hashbench.report.figures import labels, registry, style, training
 from hashbench.report.results import Results, Setting
 
 
@@ -123,13 +123,6 @@ def test_figures_carry_the_means_that_they_show(small_bundle):
         "rank_groups",
     } <= drawn.keys()
     assert all(plot.alt for plot in drawn.values())
-
-
-def test_a_gallery_figure_says_how_many_are_right(small_bundle):
-    shown = small_bundle.galleries[0]
-    plot = gallery.gallery_figure(shown, Results(small_bundle))
-    assert f"of 50 items shown, {int(shown.relevant.sum())} are right" in plot.alt
-    assert sum(line[3] for line in plot.data[1:]) == shown.relevant.sum()
 
 
 def test_no_training_curves_no_figure(small_bundle, change):

@@ -113,7 +113,7 @@ def report_page(
         results=results,
         **_look(),
         tables=_fragments(tables),
-        figures=[figure for figure in figures if not figure.name.startswith("gallery_")],
+        figures=figures,
         published=comparison_rows(ran),
         not_run=len(comparisons) - len(ran),
         galleries=[_gallery(gallery, results) for gallery in bundle.galleries],

@@ -11,7 +11,6 @@ from hashbench.report.figures.curves import (
     precision_recall_by_radius,
     precision_recall_by_rank,
 )
-from hashbench.report.figures.gallery import gallery_figure
 from hashbench.report.figures.panels import Plot
 from hashbench.report.figures.ranks import rank_groups
 from hashbench.report.figures.style import freeze, looks
@@ -22,7 +21,6 @@ from hashbench.report.results import Results
 def report_plots(bundle: ReportBundle, results: Results) -> list[Plot]:
     """Every figure but those of costs, in the report's order. Call it, and save, inside `style.drawing()`."""
     look = looks(results)
-    galleries = sorted(bundle.galleries, key=lambda g: (g.dataset, g.backbone, g.method, g.bits))
     return _frozen(
         map_by_bits(results, look),
         rank_groups(results, bundle.rank_groups) if bundle.rank_groups else None,
@@ -33,7 +31,6 @@ def report_plots(bundle: ReportBundle, results: Results) -> list[Plot]:
         distance_histograms(results, look),
         bit_usage(results, look, bundle.correlations),
         training_curves(results, look),
-        *(gallery_figure(gallery, results) for gallery in galleries),
     )
 
 
