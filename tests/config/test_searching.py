@@ -63,6 +63,8 @@ def loaded(folder: Path, **places: Any) -> Params:
         ("official__nsj", {}, "official: unknown name 'nsj'"),
         ("official__nsh__epochs", {"value": 0, "source": "paper"}, "key 'official.nsh.epochs.value' is 0"),
         ("profiles__quick__settings", "tuned", "key 'profiles.quick.settings' is 'tuned'"),
+        ("profiles__quick__most_steps", 2.5, "key 'profiles.quick.most_steps' is 2.5"),
+        ("profiles__quick__most_steps", 3, "key 'profiles.quick.most_steps' is 3; it must be above search.steps.low, "),
     ],
 )
 def test_a_wrong_block_is_refused_in_one_sentence(tmp_path: Path, place: str, value: Any, sentence: str) -> None:
@@ -107,6 +109,15 @@ def test_lengths_of_official_settings_are_cut_where_the_rows_are_known(tmp_path:
     assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 10}
     searched = fit_params(loaded(tmp_path), "quick", "nsh")
     assert searched.hyperparameters_for(500) == searched.hyperparameters
+
+
+def test_a_profile_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
+    own = {"profiles__quick__most_steps": 100, "profiles__quick__settings": "official"}
+    params = loaded(tmp_path, search__steps={"low": 10, "high": 500, "log": True}, **own)
+    assert fit_params(params, "quick", "nsh").hyperparameters_for(500)["epochs"] == 10
+    searched = {name: search_params(params, name, "nsh").budget.steps for name in ("quick", "cpu")}
+    assert (searched["quick"].low, searched["quick"].high, searched["quick"].log) == (10, 100, True)
+    assert searched["cpu"].high == 500
 
 
 @given(

@@ -17,7 +17,7 @@ from hashbench.search.studies import frozen, outcomes_of, setting_of
 from hashbench.search.trials import Outcome
 
 PARAMS = load_params(ROOT / "params.yaml")
-BUDGET = PARAMS.search.budget
+BUDGET = PARAMS.search.budget_of(None)
 SPACES = sorted(PARAMS.search.spaces)
 
 

@@ -87,7 +87,7 @@ def test_values_that_the_search_did_not_choose_are_named() -> None:
 
 
 def test_another_budget_is_told() -> None:
-    budget = load_params(ROOT / "params.yaml").search.budget.model_copy(update={"trials": 2})
+    budget = load_params(ROOT / "params.yaml").search.budget_of(None).model_copy(update={"trials": 2})
     good = [fit(1, 0.1, round=1), fit(2, 0.2, round=1)]
     assert over_budget(good, budget) == []
     assert over_budget(good[:1], budget) == ["m had 1 trials, the budget is 2"]
@@ -101,7 +101,7 @@ COMMITTED = {path.parent.parent.name: path for path in sorted((ROOT / "results")
 @pytest.mark.parametrize("profile", COMMITTED)
 def test_every_method_had_the_same_budget(profile: str) -> None:
     params, fits = load_params(ROOT / "params.yaml"), read_fits(COMMITTED[profile])
-    assert over_budget(fits, params.search.budget) == []
+    assert over_budget(fits, params.budget_of(profile)) == []
     assert {len(of_trial(of_one, 1)) for of_one in by_method(fits).values()} == {params.search.trials}
 
 

@@ -115,7 +115,7 @@ class ProfileParams(Block):
     in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
     profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
     all code lengths. `settings`: whether methods run as `methods` says, with searched values, or as their authors say,
-    with lengths of training cut to the most steps of the search.
+    with lengths of training cut to the most steps of the search. `most_steps`: a limit of this profile's own for them.
     """
 
     title: Title
@@ -137,6 +137,7 @@ class ProfileParams(Block):
     ablations: Set[Name] | None = None
     ablation_bits: Set[Bits] | None = None
     settings: Literal["searched", "official"] = "searched"
+    most_steps: Annotated[int, Field(strict=True, ge=2)] | None = None
 
 
 class ClaimParams(Block):

@@ -30,7 +30,7 @@ from hashbench.config.messages import did_you_mean as did_you_mean
 from hashbench.config.messages import first_error as first_error
 from hashbench.config.messages import known as known
 from hashbench.config.messages import one_line, shown
-from hashbench.config.searching import SearchParams, check_space
+from hashbench.config.searching import Budget, SearchParams, check_space
 from hashbench.errors import HashbenchError
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 from hashbench.settings import settings
@@ -111,6 +111,11 @@ class Params(Block):
         for group in ("methods", "ablations"):
             for method in getattr(profile, group) or ():
                 known(f"{where}.{group}", method, getattr(self, group))
+        if profile.most_steps is not None and profile.most_steps <= self.search.steps.low:
+            raise HashbenchError(
+                f"key '{where}.most_steps' is {profile.most_steps}; it must be above search.steps.low, which is "
+                f"{self.search.steps.low}"
+            )
         for bits in profile.ablation_bits or ():
             if bits not in profile.bits:
                 raise HashbenchError(
@@ -201,6 +206,10 @@ class Params(Block):
                 }
         said = block.model_dump(include=set(MethodParams.model_fields))
         return MethodParams.model_validate({**said, **entries})
+
+    def budget_of(self, profile: str) -> Budget:
+        """What the search may spend on each method of a profile."""
+        return self.search.budget_of(self.profile(profile).most_steps)
 
     def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:
         """The settings of a method with which its search on a profile begins: the present one, and the official one."""

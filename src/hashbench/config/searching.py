@@ -80,10 +80,10 @@ class SearchParams(Budget):
 
     spaces: dict[str, dict[str, Space]]
 
-    @property
-    def budget(self) -> Budget:
-        """The budget alone."""
-        return Budget(**self.model_dump(exclude={"spaces"}))
+    def budget_of(self, most_steps: int | None) -> Budget:
+        """The budget alone, of a profile that has a limit of its own or none."""
+        steps = self.steps if most_steps is None else self.steps.model_copy(update={"high": most_steps})
+        return Budget(**{**self.model_dump(exclude={"spaces"}), "steps": steps})
 
 
 def lengths_of(space: Mapping[str, Space]) -> list[str]:

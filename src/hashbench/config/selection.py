@@ -200,7 +200,7 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
         left_out=left_out,
         backbone_training=params.backbone_training_of(method, profile),
         lengths=lengths_of(params.search.spaces.get(params.lineage(method)[0], {})) if is_official else [],
-        most_steps=int(params.search.steps.high) if is_official else None,
+        most_steps=int(params.budget_of(profile).steps.high) if is_official else None,
     )
 
 
@@ -210,7 +210,7 @@ def search_params(params: Params, profile: str, method: str) -> MethodSearchPara
     return MethodSearchParams(
         fit=fit_params(params, profile, method),
         official=params.settings(method, profile)["official"],
-        budget=params.search.budget,
+        budget=params.budget_of(profile),
         space={name: space[name] for name in sorted(space)},
         cutoffs={name: params.datasets[name].k for name in sorted(params.profile(profile).datasets)},
     )
@@ -219,7 +219,7 @@ def search_params(params: Params, profile: str, method: str) -> MethodSearchPara
 def search_report_params(params: Params, profile: str) -> SearchReportParams:
     """What the report of the search of a profile reads."""
     searched = {name: block.code for name, block in params.methods.items() if params.search.spaces.get(name)}
-    return SearchReportParams(base_seed=params.base_seed, budget=params.search.budget, methods=searched)
+    return SearchReportParams(base_seed=params.base_seed, budget=params.budget_of(profile), methods=searched)
 
 
 def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:
