@@ -12,6 +12,9 @@ import pytest
 from filelock import FileLock
 from helpers import ROOT, dvc, every_stage, make_checkout
 
+# Networks here are tiny: two threads that wait for each other, of two workers on two cores, take several times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files with slow tests go first, so that no worker ends with one while the others have nothing left."""

@@ -85,15 +85,25 @@ def keep_methods(params: dict[str, Any], methods: Sequence[str]) -> None:
             del blocks[name]
 
 
+def from_yaml(text: str) -> Any:
+    """What YAML says, as `yaml.safe_load` reads it, in a fraction of the time."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def to_yaml(value: Any) -> str:
+    """A value as YAML, keys in their order."""
+    return yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False)
+
+
 def read_params(folder: Path) -> dict[str, Any]:
     """The values of a checkout's params.yaml."""
-    values: dict[str, Any] = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    values: dict[str, Any] = from_yaml((folder / "params.yaml").read_text(encoding="utf-8"))
     return values
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:
     """Replace a checkout's params.yaml."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (folder / "params.yaml").write_text(to_yaml(params), encoding="utf-8")
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from helpers import ROOT, read_params
+from helpers import ROOT, read_params, to_yaml
 
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import feature_params, fit_params, report_params
@@ -31,7 +30,7 @@ def params_with(tmp_path: Path) -> Callable[..., Params]:
         value = copy.deepcopy(GOOD)
         value["profiles"] = {"quick": {**value["profiles"]["quick"], **quick}}
         value["ablations"] = VARIANTS
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+        (tmp_path / "params.yaml").write_text(to_yaml(value))
         return load_params(tmp_path / "params.yaml")
 
     return load

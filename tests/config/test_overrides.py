@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dvc.utils.hydra import apply_overrides
+from helpers import from_yaml
 
 from hashbench.config.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS: dict[str, Any] = from_yaml((ROOT / "params.yaml").read_text())
 OTHERS: dict[Any, Any] = {
     "relevant_in_top_k": "relevant",
     "zero": "nan",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from helpers import from_yaml, to_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -19,12 +19,12 @@ from hashbench.config.selection import feature_params
 from hashbench.errors import HashbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
-GOOD: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+GOOD: dict[str, Any] = from_yaml((ROOT / "params.yaml").read_text())
 
 
 def write(folder: Path, value: object) -> Path:
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
+    path.write_text(to_yaml(value))
     return path
 
 

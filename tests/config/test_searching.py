@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from helpers import ROOT, read_params
+from helpers import ROOT, read_params, to_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +29,7 @@ def loaded(folder: Path, **places: Any) -> Params:
             block = block[key]
         block[last] = value
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path.write_text(to_yaml(params))
     return load_params(path)
 
 
