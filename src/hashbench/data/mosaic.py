@@ -1,9 +1,8 @@
 """Mosaics: a multi-label data set composed of the images of an image folder, with class frequencies as in photographs.
 
 Each image is a 2 x 2 grid; one to four cells hold an image, the others are black. An image's labels are the classes it
-shows. The composition is drawn from a fixed seed, so it is the same everywhere. Real multi-label sets are uneven: the
-first class is shown by two images in five, the last by one in twelve, and about a third of all pairs share a label (in
-NUS-WIDE-21 and MS-COCO, where a frequent class does the most of it, about as many).
+shows. The composition is drawn from a fixed seed, so it is the same everywhere. As real multi-label sets are, it is
+uneven: two images in five show the first class, one in twelve the last, and about a third of all pairs share a label.
 """
 
 from __future__ import annotations
