@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import from_yaml, keep_methods, to_yaml
+from helpers import keep_methods, read_params, write_params
 
 from hashbench.artefacts.features import write_blocks, write_record
 from hashbench.artefacts.layout import Layout
@@ -32,7 +32,7 @@ Command = Callable[..., tuple[int, str, str]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile `quick` of one data set of five groups, with features of all rows and of two views, and no weights."""
     folder = tmp_path_factory.mktemp("project")
-    params: dict[str, Any] = from_yaml((ROOT / "params.yaml").read_text())
+    params: dict[str, Any] = read_params(ROOT)
     quick = params["profiles"]["quick"]
     quick.update(datasets=["digits"], bits=[12, 16], seeds=[0, 1], views=2, overrides={})
     params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "claims": []}
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("nsh", "contrastive"):
         params["methods"][name]["epochs"]["value"] = 2
     params["datasets"]["digits"]["k"] = 50
-    (folder / "params.yaml").write_text(to_yaml(params))
+    write_params(folder, params)
     for name in ("baselines", "src"):
         (folder / name).symlink_to(ROOT / name)
     rng = np.random.default_rng(0)
@@ -235,9 +235,9 @@ def test_fits_run_in_the_profile_s_session(
     command: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     shutil.copytree(folder, tmp_path / "other", symlinks=True)
-    params = from_yaml((folder / "params.yaml").read_text())
+    params = read_params(folder)
     params["profiles"]["quick"]["precision"] = "bf16"
-    (tmp_path / "other" / "params.yaml").write_text(to_yaml(params))
+    write_params(tmp_path / "other", params)
     monkeypatch.chdir(tmp_path / "other")
     monkeypatch.setenv("HASHBENCH_PARAMS", "params.yaml")
     path = write_mine(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, read_params, to_yaml
+from helpers import ROOT, read_params, write_params
 
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import feature_params, fit_params, report_params
@@ -30,7 +30,7 @@ def params_with(tmp_path: Path) -> Callable[..., Params]:
         value = copy.deepcopy(GOOD)
         value["profiles"] = {"quick": {**value["profiles"]["quick"], **quick}}
         value["ablations"] = VARIANTS
-        (tmp_path / "params.yaml").write_text(to_yaml(value))
+        write_params(tmp_path, value)
         return load_params(tmp_path / "params.yaml")
 
     return load

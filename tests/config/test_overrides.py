@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
-from helpers import from_yaml
+from helpers import ROOT, read_params
 
 from hashbench.config.params import Params, load_params
 
-ROOT = Path(__file__).resolve().parents[2]
-PARAMS: dict[str, Any] = from_yaml((ROOT / "params.yaml").read_text())
+PARAMS: dict[str, Any] = read_params(ROOT)
 OTHERS: dict[Any, Any] = {
     "relevant_in_top_k": "relevant",
     "zero": "nan",

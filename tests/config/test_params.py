@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import from_yaml, to_yaml
+from helpers import ROOT, read_params, to_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -18,8 +18,7 @@ from hashbench.config.params import Hyperparameter, Params, load_params
 from hashbench.config.selection import feature_params
 from hashbench.errors import HashbenchError
 
-ROOT = Path(__file__).resolve().parents[2]
-GOOD: dict[str, Any] = from_yaml((ROOT / "params.yaml").read_text())
+GOOD: dict[str, Any] = read_params(ROOT)
 
 
 def write(folder: Path, value: object) -> Path:

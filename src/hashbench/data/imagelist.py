@@ -48,7 +48,8 @@ def load(
     find = row_finder(tuple(inside))
     paths = tuple(f"{folder}/{name if (row := find(name)) is None else inside[row]}" for name in rows)
     opened = open_images(ImageFiles(paths), on_bad_image, source.title)
-    kept = [list(rows)[row] for row in opened.kept]
+    listed_names = tuple(rows)
+    kept = [listed_names[row] for row in opened.kept]
     return Dataset(
         name=source.name,
         title=source.title,

@@ -33,7 +33,7 @@ def differing_outputs(layout: Layout) -> Iterator[str]:
 def outputs(path: Path) -> list[tuple[str, str]]:
     """Place and md5 of every output of a `dvc.lock`. Raises HashbenchError where it is missing or not DVC's."""
     try:
-        stages = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         return [(out["path"], out["md5"]) for stage in stages["stages"].values() for out in stage.get("outs", [])]
     except FileNotFoundError:
         raise HashbenchError(f"{path} is missing; `dvc repro` makes it") from None
