@@ -102,6 +102,15 @@ def reproduce(session: nox.Session, *shown: str) -> None:
     session.log(f"profile {profile}: up to date after {time.monotonic() - start:.0f} s")
 
 
+def beside(session: nox.Session, group: str, table: str) -> None:
+    """Bring a profile's results up to date, then those of a group beside its methods, and show its table."""
+    profile = taken(list(session.posargs), "--profile", "quick")
+    reproduce(session)
+    run(session, "hashbench", "check", profile, f"--{group}")
+    run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/{profile}-{group}/dvc.yaml")
+    run(session, "hashbench", "show", table, "--profile", profile)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite."""
@@ -174,11 +183,13 @@ def reproduce_figures(session: nox.Session) -> None:
 @nox.session
 def ablations(session: nox.Session) -> None:
     """Run the ablations of the methods under study: `nox -s ablations -- --profile cifar10-jpeg`."""
-    profile = taken(list(session.posargs), "--profile", "quick")
-    reproduce(session)
-    run(session, "hashbench", "check", profile, "--ablations")
-    run(session, "dvc", "--wait-for-lock", "repro", f"pipelines/{profile}-ablations/dvc.yaml")
-    run(session, "hashbench", "show", "ablation", "--profile", profile)
+    beside(session, "ablations", "ablation")
+
+
+@nox.session
+def official(session: nox.Session) -> None:
+    """Run the methods with official settings, beside the searched ones: `nox -s official -- --profile cifar10-jpeg`."""
+    beside(session, "official", "official")
 
 
 @nox.session

@@ -112,7 +112,7 @@ def test_the_stage_params_depends_on_all_sources_and_versions() -> None:
         assert place.startswith(tuple(f"{dep}/" for dep in deps)), place
 
 
-@pytest.mark.parametrize("pipeline", ["dvc.yaml", "pipelines/ablations.yaml"])
+@pytest.mark.parametrize("pipeline", ["dvc.yaml", "pipelines/ablations.yaml", "pipelines/official.yaml"])
 def test_every_other_stage_depends_on_its_program_and_its_params(pipeline: str) -> None:
     for name, deps in dependencies(pipeline).items():
         if name != "params":

@@ -27,15 +27,21 @@ from helpers import (
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_records
 from hashbench.artefacts.split import read_split
-from hashbench.execution.pipelines import ablations_of, pipeline_of, search_of
+from hashbench.execution.pipelines import ablations_of, official_of, pipeline_of, search_of
 
 PARAMS = read_params(ROOT)
+SHARED = ["dvc.yaml", *(f"pipelines/{name}.yaml" for name in ("ablations", "official", "search"))]
 
 
 @pytest.mark.parametrize("profile", PARAMS["profiles"])
 @pytest.mark.parametrize(
     ("pipeline", "shared"),
-    [(pipeline_of, "dvc.yaml"), (ablations_of, "pipelines/ablations.yaml"), (search_of, "pipelines/search.yaml")],
+    [
+        (pipeline_of, "dvc.yaml"),
+        (ablations_of, "pipelines/ablations.yaml"),
+        (official_of, "pipelines/official.yaml"),
+        (search_of, "pipelines/search.yaml"),
+    ],
 )
 def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[str], Path], shared: str) -> None:
     path = ROOT / pipeline(profile)
@@ -49,7 +55,7 @@ def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[s
 
 
 def test_every_pipeline_is_of_a_profile() -> None:
-    pipelines = (pipeline_of, ablations_of, search_of)
+    pipelines = (pipeline_of, ablations_of, official_of, search_of)
     known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in pipelines}
     found = {path.parent.relative_to(ROOT) for path in (ROOT / "pipelines").glob("*/dvc.yaml")}
     assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg-ablations")} <= found <= known
@@ -59,7 +65,7 @@ def stages_of(path: Path) -> dict[str, Any]:
     return {name: stage.get("do", stage) for name, stage in yaml.safe_load(path.read_text())["stages"].items()}
 
 
-@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml", "pipelines/search.yaml"])
+@pytest.mark.parametrize("path", SHARED)
 def test_what_a_killed_run_finished_is_kept(path: str) -> None:
     """DVC removes an output before its stage runs, unless it is told to let it be."""
     for name, stage in stages_of(ROOT / path).items():
@@ -68,7 +74,7 @@ def test_what_a_killed_run_finished_is_kept(path: str) -> None:
             assert how["persist"] is True, f"{name}: {place}"
 
 
-@pytest.mark.parametrize("path", ["dvc.yaml", "pipelines/ablations.yaml", "pipelines/search.yaml"])
+@pytest.mark.parametrize("path", SHARED)
 def test_dvc_caches_what_is_not_in_git_and_nothing_else(path: str) -> None:
     for name, stage in stages_of(ROOT / path).items():
         for out in [*stage.get("outs", []), *stage.get("metrics", [])]:

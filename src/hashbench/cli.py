@@ -18,6 +18,7 @@ COMMANDS = (
     "fit",
     "validate",
     "search",
+    "adopt",
     "evaluate",
     "compare",
     "explain",

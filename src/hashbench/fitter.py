@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from hashbench.artefacts import fits, store
 from hashbench.artefacts.features import Features, files_of_features, open_features, read_record
-from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.layout import Group, Layout
 from hashbench.artefacts.params import params_path, read_params
 from hashbench.artefacts.seconds import write_fit_seconds
 from hashbench.artefacts.split import read_split
@@ -43,9 +43,9 @@ class Fitter:
     params: FitParams
 
     @classmethod
-    def read(cls, profile: str, method: str) -> Fitter:
+    def read(cls, profile: str, group: Group, method: str) -> Fitter:
         """The fitter of a method by the params that the stage `params` wrote."""
-        return cls(profile, read_params(Layout(profile), f"fit/{method}", FitParams))
+        return cls(profile, read_params(Layout(profile), f"fit/{group}/{method}", FitParams))
 
     @cached_property
     def layout(self) -> Layout:
@@ -123,7 +123,7 @@ class Fitter:
         """Every file that `fit` opens: its place below the working directory, and where it lies."""
         dataset, backbone, needs = batch[0].dataset, batch[0].backbone, self.needs
         found = files_of_features(self.layout, dataset, backbone, needs)
-        found.append(params_path(self.layout, f"fit/{self.params.method}"))
+        found.append(params_path(self.layout, f"fit/{self.params.group}/{self.params.method}"))
         own = Path(self.params.code)
         if own.is_file() and not own.is_absolute():
             found.append(own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -22,7 +22,8 @@ from hashbench.fitting import new_method
 from hashbench.learning.texts import MARKS
 from hashbench.methods.base import Method
 from hashbench.methods.registry import load_method
-from hashbench.records import Cell
+from hashbench.records import Cell, RunRecord
+from hashbench.report.build import Write, render_ablation, render_tuning
 from hashbench.report.bundle import (
     Ablation,
     Contest,
@@ -35,6 +36,7 @@ from hashbench.report.bundle import (
     Variant,
 )
 from hashbench.report.published import open_published
+from hashbench.report.tables.model import Table
 from hashbench.types import Array, Codes, Split
 
 GALLERY_QUERIES, GALLERY_ITEMS = 6, 10
@@ -105,29 +107,55 @@ def bundle_of(
 
 def ablation_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
     """Everything that the report of a profile's ablations is made from; `layout` is that of the ablations."""
-    main = Layout(layout.profile, root=layout.root)
-    records = [*read_records(layout.records), *read_records(main.records)]
-    return ReportBundle(
-        profile=layout.profile,
-        version=version("hashbench"),
-        command=f"nox -s ablations -- --profile {layout.profile}",
-        records=tuple(record for record in records if record.method in params.methods and record.bits in params.bits),
-        ap={
-            cell: arrays["ap"]
-            for each in (layout, main)
-            for cell, arrays in read_queries(each.queries).items()
-            if cell.method in params.methods and cell.bits in params.bits
-        },
-        methods=cards_of(params),
-        dataset_titles=params.dataset_titles,
-        backbone_titles=params.backbone_titles,
-        tied=lambda ap: tied_with_best(ap, seed=params.base_seed),
-        controls=tuple(params.controls),
+    return replace(
+        _bundle_beside(params, layout, [layout, _of_methods(layout)]),
         ablations=tuple(
             Ablation(base, tuple(_variant(name, params.methods[name]) for name in names))
             for base, names in params.variants.items()
         ),
     )
+
+
+def tuning_bundles_of(params: ReportParams, layout: Layout) -> tuple[ReportBundle, ReportBundle]:
+    """The methods with official and with searched settings; `layout` is that of the official ones. A method without
+    anything to search has the same runs in both."""
+    main = _of_methods(layout)
+    return _bundle_beside(params, layout, [layout, main]), _bundle_beside(params, layout, [main])
+
+
+def _of_methods(layout: Layout) -> Layout:
+    return Layout(layout.profile, root=layout.root)
+
+
+def _bundle_beside(params: ReportParams, layout: Layout, sources: Sequence[Layout]) -> ReportBundle:
+    """What the report of a group that stands beside the methods has in common with that of others: the runs of its
+    methods and code lengths, each from the first of the `sources` that has it."""
+    records: dict[Cell, RunRecord] = {}
+    ap: dict[Cell, Array] = {}
+    for source in reversed(sources):
+        wanted = [each for each in read_records(source.records) if each.method in params.methods]
+        records |= {each.cell: each for each in wanted if each.bits in params.bits}
+        ap |= {cell: arrays["ap"] for cell, arrays in read_queries(source.queries).items() if cell in records}
+    return ReportBundle(
+        profile=layout.profile,
+        version=version("hashbench"),
+        command=f"nox -s {layout.group} -- --profile {layout.profile}",
+        records=tuple(records.values()),
+        ap=ap,
+        methods=cards_of(params),
+        dataset_titles=params.dataset_titles,
+        backbone_titles=params.backbone_titles,
+        tied=lambda ap: tied_with_best(ap, seed=params.base_seed),
+        controls=tuple(params.controls),
+        left_out=params.left_out if layout.group == "official" else {},
+    )
+
+
+def render_beside(params: ReportParams, layout: Layout, write: Write) -> Table | None:
+    """Make the report of a group that stands beside the methods; its table, or None where nothing was run."""
+    if layout.group == "official":
+        return render_tuning(*tuning_bundles_of(params, layout), write)
+    return render_ablation(ablation_bundle_of(params, layout), write)
 
 
 def _variant(name: str, texts: MethodTexts) -> Variant:

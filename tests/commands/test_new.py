@@ -59,6 +59,7 @@ def test_the_pipelines_are_links_and_a_file_of_two_lines(clone: Path) -> None:
     new_profile("mine")
     pipelines = {"mine": "dvc.yaml"} | {
         "mine-ablations": "pipelines/ablations.yaml",
+        "mine-official": "pipelines/official.yaml",
         "search-mine": "pipelines/search.yaml",
     }
     for folder, shared in pipelines.items():

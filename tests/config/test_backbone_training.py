@@ -11,7 +11,7 @@ import pytest
 from helpers import ROOT, read_params, write_params
 
 from hashbench.config.params import Params, load_params
-from hashbench.config.selection import feature_params, fit_params, report_params
+from hashbench.config.selection import FitParams, feature_params, fit_params, report_params
 from hashbench.errors import HashbenchError
 
 GOOD = read_params(ROOT)
@@ -132,12 +132,16 @@ def test_an_augmentation_of_its_own_is_refused_where_the_backbone_stays_frozen(
     assert "\n" not in str(error.value)
 
 
+def params_of_fit(params: Params, name: str) -> FitParams:
+    return fit_params(params, "quick", "ablations" if name in params.ablations else "methods", name)
+
+
 def rates(params: Params) -> dict[str, float | None]:
     """The learning rate of the backbone of some methods and variants; None where it stays frozen."""
     found = {
         name: params.backbone_training_of(name, "quick") for name in ("wch", "nsh", "sorted_by_tanh", "both_ways_too")
     }
-    assert found == {name: fit_params(params, "quick", name).backbone_training for name in found}
+    assert found == {name: params_of_fit(params, name).backbone_training for name in found}
     return {name: None if training is None else training.learning_rate for name, training in found.items()}
 
 
@@ -168,7 +172,7 @@ def test_an_augmentation_of_its_own_is_that_of_a_method_and_its_variants(params_
     params = params_with(
         backbone_training=TRAINED, augmentation_of={"nsh": "simclr_crop20", "both_ways_too": "simclr_crop50"}
     )
-    found = {name: fit_params(params, "quick", name).augmentations for name in ("wch", *VARIANTS, "nsh")}
+    found = {name: params_of_fit(params, name).augmentations for name in ("wch", *VARIANTS, "nsh")}
     assert found["wch"] == feature_params(params, "quick").augmentations
     assert set(found["wch"]) == {"digits", "digits_mosaic"}
     for name, augmentation in {"nsh": "simclr_crop20", "sorted_by_tanh": "simclr_crop20"}.items():

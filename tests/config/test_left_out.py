@@ -75,7 +75,7 @@ def test_no_stage_and_no_report_has_a_cell_that_is_left_out(params: Params):
     for cells in (
         list(evaluate_params(chosen, "quick", "methods").cells()),
         list(report_params(chosen, "quick", "methods").cells()),
-        [cell for name in chosen.methods for cell in fit_params(chosen, "quick", name).cells()],
+        [cell for name in chosen.methods for cell in fit_params(chosen, "quick", "methods", name).cells()],
     ):
         on = {(cell.method, cell.backbone) for cell in cells}
         assert {pair for pair in on if pair[0] in ("uhscm", "duheg")} == {("uhscm", "clip")}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hashbench.config.lengths import cut, steps_an_epoch, steps_of
 from hashbench.config.params import Params, load_params
-from hashbench.config.selection import fit_params, report_params, search_params
+from hashbench.config.selection import evaluate_params, fit_params, report_params, search_params
 from hashbench.errors import HashbenchError
 
 GOOD: dict[str, Any] = read_params(ROOT)
@@ -61,7 +61,6 @@ def loaded(folder: Path, **places: Any) -> Params:
         ("official__nsh", {"n": {"value": 1, "source": "paper"}}, "official.nsh: unknown name 'n'"),
         ("official__nsj", {}, "official: unknown name 'nsj'"),
         ("official__nsh__epochs", {"value": 0, "source": "paper"}, "key 'official.nsh.epochs.value' is 0"),
-        ("profiles__quick__settings", "tuned", "key 'profiles.quick.settings' is 'tuned'"),
         ("profiles__quick__most_steps", 2.5, "key 'profiles.quick.most_steps' is 2.5"),
         ("profiles__quick__most_steps", 3, "key 'profiles.quick.most_steps' is 3; it must be above search.steps.low, "),
     ],
@@ -76,44 +75,49 @@ def test_a_wrong_block_is_refused_in_one_sentence(tmp_path: Path, place: str, va
 def test_a_space_decides_no_fit_and_no_table(tmp_path: Path) -> None:
     before, after = loaded(tmp_path), loaded(tmp_path, search__spaces__nsh={"m": [2, 5]}, search__trials=99)
     for method in before.methods:
-        assert fit_params(after, "quick", method) == fit_params(before, "quick", method)
+        found = [fit_params(params, "quick", "methods", method) for params in (before, after)]
+        assert found[0] == found[1]
     assert report_params(after, "quick", "methods") == report_params(before, "quick", "methods")
     assert search_params(after, "quick", "nsh") != search_params(before, "quick", "nsh")
 
 
-def test_official_settings_lie_over_a_profile_and_under_its_overrides(tmp_path: Path) -> None:
+def test_official_settings_lie_over_a_profile_and_its_overrides(tmp_path: Path) -> None:
     official = {"m": {"value": 1, "source": "paper"}, "epochs": {"value": 200, "source": "paper"}}
-    overrides = {"nsh": {"m": {"value": 3, "source": "ours"}}}
-    params = loaded(tmp_path, official={"nsh": official}, profiles__quick__settings="official")
-    searched = loaded(tmp_path, official={"nsh": official}).method("nsh", "quick").values
-    assert params.method("nsh", "quick").values == {**searched, "m": 1, "epochs": 200}
-    assert params.method("nsh", "quick").hyperparameters["m"].source == "paper"
-    kept = {**searched, "m": 8, "temperature": 0.5, "epochs": 200}
-    assert params.method("nsh_m8", "quick").values == kept, "a variant keeps its change"
-    assert params.method("contrastive", "quick") == params.method("contrastive", "cpu")
-    both = loaded(
-        tmp_path,
-        official={"nsh": official},
-        profiles__quick__settings="official",
-        profiles__quick__overrides=overrides,
-    )
-    assert both.method("nsh", "quick").values == {**searched, "m": 3, "epochs": 200}
-    assert both.method("nsh_sinkhorn", "quick").values["m"] == 2, "the rung below it fixes m"
+    by_hand, searched = {"value": 0.9, "source": "ours"}, {"value": 0.7, "source": "search"}
+    overrides = {"nsh": {"m": {"value": 3, "source": "ours"}, "quantisation": by_hand, "temperature": searched}}
+    params = loaded(tmp_path, official={"nsh": official}, profiles__quick__overrides=overrides)
+    plain = params.method("nsh", "cpu").values
+    assert params.method("nsh", "quick").values == {**plain, "m": 3, "quantisation": 0.9, "temperature": 0.7}
+    found = params.official_method("nsh", "quick")
+    assert found.values == {**plain, "m": 1, "epochs": 200, "quantisation": 0.9}, "of a search it knows nothing"
+    assert found.hyperparameters["m"].source == "paper"
+    before = {**plain, "m": 3, "quantisation": 0.9}
+    assert params.settings("nsh", "quick") == {"present": before, "official": found.values}
+    assert params.official_method("contrastive", "quick") == params.method("contrastive", "quick")
+
+
+def test_methods_with_something_to_search_have_official_settings(tmp_path: Path) -> None:
+    params = loaded(tmp_path, profiles__quick__methods=["nsh", "lsh", "itq"])
+    assert params.names("quick", "official") == ["nsh", "itq"]
+    assert params.bits("quick", "official") == params.bits("quick", "methods")
+    assert evaluate_params(params, "quick", "official").keep_codes == []
+    assert fit_params(params, "quick", "official", "lsh").bits == []
+    assert list(report_params(params, "quick", "official").methods) == ["nsh", "itq", "lsh"]
 
 
 def test_lengths_of_official_settings_are_cut_where_the_rows_are_known(tmp_path: Path) -> None:
-    params = loaded(tmp_path, profiles__quick__settings="official", search__steps={"low": 10, "high": 100})
-    fit = fit_params(params, "quick", "nsh")
+    params = loaded(tmp_path, search__steps={"low": 10, "high": 100})
+    fit = fit_params(params, "quick", "official", "nsh")
     assert fit.hyperparameters["epochs"] == 200
     assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 10}
-    searched = fit_params(loaded(tmp_path), "quick", "nsh")
+    searched = fit_params(params, "quick", "methods", "nsh")
     assert searched.hyperparameters_for(500) == searched.hyperparameters
 
 
 def test_a_profile_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
-    own = {"profiles__quick__most_steps": 100, "profiles__quick__settings": "official"}
-    params = loaded(tmp_path, search__steps={"low": 10, "high": 500, "log": True}, **own)
-    assert fit_params(params, "quick", "nsh").hyperparameters_for(500)["epochs"] == 10
+    steps = {"low": 10, "high": 500, "log": True}
+    params = loaded(tmp_path, search__steps=steps, profiles__quick__most_steps=100)
+    assert fit_params(params, "quick", "official", "nsh").hyperparameters_for(500)["epochs"] == 10
     searched = {name: search_params(params, name, "nsh").budget.steps for name in ("quick", "cpu")}
     assert (searched["quick"].low, searched["quick"].high, searched["quick"].log) == (10, 100, True)
     assert searched["cpu"].high == 500

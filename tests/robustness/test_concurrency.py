@@ -73,7 +73,7 @@ def test_two_at_once_leave_what_one_leaves(
         folder = tmp_path / f"fits-{number}"
         shutil.copytree(alone, folder, symlinks=True)
         shutil.rmtree(folder / "artefacts/quick/fits/methods/nsh")
-        two = [start_stage(folder, "fit", "nsh") for _ in range(2)]
+        two = [start_stage(folder, "fit", "methods", "nsh") for _ in range(2)]
         said = [process.communicate(timeout=250)[0] for process in two]
         assert [process.returncode for process in two] == [0, 0], said
         done = sorted(re.findall(r"(\d) cells fitted, (\d) kept", "".join(said)))

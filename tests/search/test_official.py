@@ -1,4 +1,4 @@
-"""A profile with official settings: its fits have the authors' values, their lengths cut to the steps of the search."""
+"""Methods with official settings: their fits have the authors' values, their lengths cut to the steps of the search."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from hashbench.fitter import Fitter
 CELL = Cell("digits", "vit_micro", "contrastive", 12, 0)
 
 
-def fitter_of(project: Path, settings: str) -> Fitter:
+def test_a_fit_has_the_official_values_and_a_length_that_was_cut(project: Path) -> None:
     params = read_params(project)
-    params["profiles"]["quick"]["settings"] = settings
     params["official"]["contrastive"]["learning_rate"] = {"value": 0.25, "source": "paper"}
     write_params(project, params)
-    return Fitter("quick", fit_params(load_params(), "quick", "contrastive"))
-
-
-def test_a_fit_has_the_official_values_and_a_length_that_was_cut(project: Path) -> None:
-    searched, official = (fitter_of(project, settings) for settings in ("searched", "official"))
+    searched, official = (
+        Fitter("quick", fit_params(load_params(), "quick", group, "contrastive")) for group in ("methods", "official")
+    )
     asked = searched.params.hyperparameters
     assert searched.made_from(CELL).hyperparameters == asked
     epochs = 24 // (200 // int(asked["batch_size"] or 0))  # the project has 200 train rows and 24 steps at most
@@ -33,3 +30,5 @@ def test_a_fit_has_the_official_values_and_a_length_that_was_cut(project: Path) 
     assert found.fingerprint(12) != searched.made_from(CELL).fingerprint(12)
     (fitted,) = official.fitted((CELL,))
     assert {len(values) for values in fitted.log.curves.values()} == {epochs}
+    assert official.layout.codes(CELL) != searched.layout.codes(CELL)
+    assert official.layout.checkpoint(CELL) != searched.layout.checkpoint(CELL)

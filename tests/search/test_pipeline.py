@@ -1,7 +1,8 @@
-"""The pipeline of the search: what it makes, and what an edit of a space makes stale."""
+"""The pipeline of the search: what it makes, what an edit of a space makes stale, and what becomes of its choice."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 from helpers import dvc, hashbench, read_params, stages_run, write_params
 
+from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.records import read_records
+from hashbench.search.choices import chosen
 from hashbench.search.trials import of_trial, read_fits
 
-PIPELINE = "pipelines/search-quick/dvc.yaml"
+PIPELINE, OFFICIAL = "pipelines/search-quick/dvc.yaml", "pipelines/quick-official/dvc.yaml"
 
 
 @pytest.mark.slow
@@ -40,3 +44,25 @@ def test_a_space_makes_the_search_of_its_method_stale_and_nothing_else(
     change("m", {"low": 1, "high": 4})
     assert stages_run(dvc(folder, "repro")) == ["params"]
     assert stages_run(dvc(folder, "repro", PIPELINE)) == [searches[0], f"{PIPELINE}:search_report"]
+
+    hashbench(folder, "adopt")
+    assert stages_run(dvc(folder, "repro")) == ["params", "fit@nsh", "evaluate", "report"]
+    best = chosen(read_fits(folder / "results" / "quick" / "search" / "trials.csv"))
+    found = {
+        str(run.fit.hyperparameters)
+        for run in read_records(Layout("quick", root=folder).records)
+        if run.method == "nsh"
+    }
+    assert found == {str(dict(sorted((best or {}).items())))}
+    assert stages_run(dvc(folder, "repro", PIPELINE)) == [], "a search is not stale for its choice was adopted"
+
+    hashbench(folder, "check", "quick", "--official")
+    ran = [f"{OFFICIAL}:{name}" for name in ("fit@nsh", "fit@lsh", "evaluate", "report")]
+    assert sorted(stages_run(dvc(folder, "repro", OFFICIAL))) == sorted(ran)
+    table = (folder / "results" / "quick" / "official" / "official.md").read_text()
+    assert "Kendall's τ of the two orders of the 2 methods" in table
+    assert re.search(r"\| NSH \| \d+ of 200 epochs \|", table)
+    said = hashbench(folder, "verify", "results/quick/official").stdout
+    assert said.endswith("results/quick/official: 2 of 2 runs recomputed from their codes, no differences\n")
+    assert "Official and searched settings" in hashbench(folder, "show", "official").stdout
+    assert "@" in hashbench(folder, "cite", "official").stdout

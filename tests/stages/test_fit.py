@@ -55,7 +55,7 @@ def changed(found: Fitter, **params: Any) -> Fitter:
 
 @pytest.fixture
 def contrastive() -> Fitter:
-    return Fitter.read("quick", "contrastive")
+    return Fitter.read("quick", "methods", "contrastive")
 
 
 def test_on_a_cpu_every_cell_is_fitted_by_itself(contrastive: Fitter) -> None:
@@ -70,14 +70,14 @@ def test_on_a_gpu_the_heads_of_a_method_are_fitted_together(contrastive: Fitter)
 
 
 def test_on_a_gpu_what_needs_none_of_it_is_fitted_by_itself() -> None:
-    lsh = changed(Fitter.read("quick", "lsh"), device="cuda")
+    lsh = changed(Fitter.read("quick", "methods", "lsh"), device="cuda")
     assert not lsh.on_gpu
     cells = list(lsh.params.cells())
     assert lsh.batches(cells) == [(cell,) for cell in cells]
 
 
 def test_a_backbone_in_training_has_the_gpu_for_itself() -> None:
-    cibhash = Fitter.read("quick", "cibhash")
+    cibhash = Fitter.read("quick", "methods", "cibhash")
     cells = list(cibhash.params.cells())
     frozen, trained = changed(cibhash, device="cuda", backbone_training=None), changed(cibhash, device="cuda")
     assert (frozen.trains_backbone, trained.trains_backbone) == (False, True)
@@ -90,7 +90,7 @@ def weights_of(found: Fitter) -> Path:
 
 
 def test_a_run_that_trains_the_backbone_reads_pictures_in_place_of_views() -> None:
-    cibhash = Fitter.read("quick", "cibhash")
+    cibhash = Fitter.read("quick", "methods", "cibhash")
     assert cibhash.needs == {"pooled", "images", "backbone"}
     assert changed(cibhash, backbone_training=None).needs == {"pooled", "views"}
     (cell, *_) = cibhash.params.cells()
@@ -108,7 +108,7 @@ def training_with(**changes: Any) -> BackboneTraining:
 
 
 def test_whatever_decides_a_trained_backbone_makes_cells_stale() -> None:
-    cibhash = Fitter.read("quick", "cibhash")
+    cibhash = Fitter.read("quick", "methods", "cibhash")
     (cell, *_) = cibhash.params.cells()
     made_from = cibhash.made_from(cell)
     assert made_from.backbone_training is not None
@@ -149,7 +149,7 @@ def test_a_frozen_backbone_was_trained_in_no_way(contrastive: Fitter) -> None:
 
 
 def test_a_trained_backbone_is_kept_with_its_head(folder: Path) -> None:
-    cibhash = Fitter.read("quick", "cibhash")
+    cibhash = Fitter.read("quick", "methods", "cibhash")
     (cell, *_) = cibhash.params.cells()
     weights = weights_of(cibhash)
     before = weights.read_bytes()
@@ -184,7 +184,7 @@ def test_cells_fitted_together_are_kept_like_cells_fitted_alone(contrastive: Fit
 
 
 def test_a_fit_says_what_it_was_made_from() -> None:
-    lsh = Fitter.read("quick", "lsh")
+    lsh = Fitter.read("quick", "methods", "lsh")
     cell = next(lsh.params.cells())
     lsh.fit((cell,))
     stored = fits.read_fit(LAYOUT, cell)
@@ -231,7 +231,7 @@ def test_a_damaged_model_or_code_file_makes_its_cell_stale(contrastive: Fitter) 
 def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit in a folder that holds these files and nothing else leaves what it leaves here."""
     for method in METHODS:
-        found = Fitter.read("quick", method)
+        found = Fitter.read("quick", "methods", method)
         cell = next(found.params.cells())
         found.fit((cell,))
         expected = {path: path.read_bytes() for path in found.writes((cell,)) if path.suffix == ".safetensors"}
@@ -242,5 +242,5 @@ def test_every_file_that_a_fit_opens_is_named_for_other_hosts(tmp_path: Path, mo
         with monkeypatch.context() as there:
             there.chdir(elsewhere)
             fitter._opened.clear()
-            Fitter.read("quick", method).fit((cell,))
+            Fitter.read("quick", "methods", method).fit((cell,))
             assert {path: path.read_bytes() for path in expected} == expected

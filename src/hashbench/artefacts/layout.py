@@ -8,14 +8,15 @@ from typing import Literal
 
 from hashbench.cells import Cell
 
-Group = Literal["methods", "ablations"]
+Group = Literal["methods", "ablations", "official"]
 
 
 @dataclass(frozen=True)
 class Layout:
     """The paths of one profile below the project's root (the working directory, unless said otherwise).
 
-    `group`: runs of the `methods` of the tables, or of the `ablations`, whose results lie in a folder of their own.
+    `group`: runs of the `methods` of the tables; or of the `ablations`, or of the methods with `official` settings,
+    whose results lie in folders of their own.
     """
 
     profile: str
@@ -90,7 +91,7 @@ class Layout:
 
     def checkpoint(self, cell: Cell) -> Path:
         """The state of an unfinished fit."""
-        return self.artefacts / "checkpoints" / cell.method / f"{cell.name}.safetensors"
+        return self.artefacts / "checkpoints" / self.group / cell.method / f"{cell.name}.safetensors"
 
     def study(self, method: str) -> Path:
         """The SQLite file in which the search of a method keeps what it has tried."""
@@ -110,8 +111,8 @@ class Layout:
         return self.profile_results / "search"
 
     def search_seconds(self, method: str) -> Path:
-        """The seconds of every fit of a method's search."""
-        return self.search / "cost" / f"{method}.csv"
+        """The seconds of every fit of a method's search: beside what DVC hashes."""
+        return self.artefacts / "seconds" / "search" / f"{method}.csv"
 
     @property
     def evaluations(self) -> Path:

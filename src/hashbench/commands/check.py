@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--ablations", action="store_true", help="show DVC the pipeline of its ablations as well")
+    parser.add_argument("--official", action="store_true", help="show DVC the pipeline of official settings as well")
     parser.add_argument("--search", action="store_true", help="show DVC the pipeline of its search as well")
 
 
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hashbench.config.params import Group, load_params
     from hashbench.errors import HashbenchError
     from hashbench.execution.estimate import lines_of
-    from hashbench.execution.pipelines import ablations_of, open_pipeline, pipeline_of, search_of
+    from hashbench.execution.pipelines import ablations_of, official_of, open_pipeline, pipeline_of, search_of
     from hashbench.execution.recovery import remove_half_written
     from hashbench.execution.requirements import missing_of
     from hashbench.execution.sources import link_sources
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     open_pipeline(pipeline_of(arguments.profile))
     if arguments.ablations:
         open_pipeline(ablations_of(arguments.profile))
+    if arguments.official:
+        open_pipeline(official_of(arguments.profile))
     if arguments.search:
         open_pipeline(search_of(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import Literal
 
 from hashbench.commands.options import add_profile
 
 HELP = "BibTeX for a table: hashbench, the table's digest, and the papers of its methods"
 
+_GROUP_OF: dict[str, Literal["methods", "ablations", "official"]] = {"ablation": "ablations", "official": "official"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("table", choices=["table1", "table2", "table3", "ablation"])
+    parser.add_argument("table", choices=["table1", "table2", "table3", "ablation", "official"])
     add_profile(parser)
 
 
@@ -27,11 +30,11 @@ def cite(table: str, profile: str) -> None:
     from hashbench.errors import HashbenchError
 
     load_params().profile(profile)
-    of_ablations = table == "ablation"
-    layout = Layout(profile, "ablations" if of_ablations else "methods")
+    group = _GROUP_OF.get(table, "methods")
+    layout = Layout(profile, group)
     paths = [folder / f"{table}.bib" for folder in (layout.results, layout.seconds.parent)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        session = "ablations" if of_ablations else "reproduce_table1"
+        session = "reproduce_table1" if group == "methods" else group
         raise HashbenchError(f"{table}.bib is not in {layout.results}; run `nox -s {session} -- --profile {profile}`")
     print(path.read_text(encoding="utf-8"), end="")

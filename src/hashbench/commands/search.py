@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from hashbench.commands.options import add_profile, whole_number
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hashbench.artefacts.layout import Layout
     from hashbench.config.params import load_params
     from hashbench.execution.locks import holding
-    from hashbench.search.choices import chosen
+    from hashbench.search.choices import adopted, as_yaml
     from hashbench.search.rounds import MethodSearch
 
     asked = _asked(load_params(), arguments.profile, arguments.method, arguments.trials)
@@ -50,13 +51,12 @@ def run(arguments: argparse.Namespace) -> None:
     fits = [fit for fit, _ in results]
     console = Console()
     console.print(_table(fits, sorted(asked.space)))
-    setting = chosen(fits)
-    if setting is None:
+    values = adopted(fits, asked.fit.hyperparameters, asked.space)
+    if not values:
         console.print("No setting finished round 2.")
         return
-    console.print("\nFor params.yaml:")
-    for name in sorted(asked.space):
-        console.print(f"    {name}: {{value: {setting[name]}, source: search}}", highlight=False)
+    console.print(f"\nFor params.yaml, below profiles.{arguments.profile}.overrides.{arguments.method}:")
+    console.print(indent(as_yaml(values), " " * 4), end="", highlight=False)
 
 
 def _asked(params: Params, profile: str, method: str, trials: int | None) -> MethodSearchParams:

@@ -21,7 +21,9 @@ HELP = "print a table or a run record, and where the files are"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
-    parser.add_argument("what", metavar="WHAT", help="table1, table2, table3, figures, ablation, or a run's name")
+    parser.add_argument(
+        "what", metavar="WHAT", help="table1, table2, table3, figures, ablation, official, or a run's name"
+    )
     add_profile(parser)
 
 
@@ -37,7 +39,7 @@ def show(what: str, profile: str) -> None:
 
     params = load_params()
     params.profile(profile)
-    layouts = [Layout(profile), Layout(profile, "ablations")]
+    layouts = [Layout(profile), Layout(profile, "ablations"), Layout(profile, "official")]
     folders = [folder for layout in layouts for folder in (layout.results, layout.seconds.parent)]
     tables = {path.stem: path for folder in folders for path in sorted(folder.glob("*.md"))}
     if what in tables:
@@ -59,7 +61,7 @@ def _print_run(name: str, params: Params, layouts: list[Layout], tables: list[st
     from hashbench.config.params import did_you_mean
     from hashbench.errors import HashbenchError
 
-    recorded = [layout for layout in layouts if layout.records.is_file()]
+    recorded = [layout for layout in reversed(layouts) if layout.records.is_file()]
     runs = {record.cell.name: (layout, record) for layout in recorded for record in read_records(layout.records)}
     if not runs:
         remedy = f"nox -s reproduce_table1 -- --profile {layouts[0].profile}"

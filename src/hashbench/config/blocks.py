@@ -31,7 +31,7 @@ Bits = Annotated[int, Field(strict=True, ge=4, le=1024)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Source = Literal["paper", "official code", "third-party", "ours", "search"]
-Group = Literal["methods", "ablations"]
+Group = Literal["methods", "ablations", "official"]
 Distinct = Annotated[list[T], AfterValidator(_without_repeats)]
 Set = Annotated[Distinct[T], Field(min_length=1)]
 
@@ -114,8 +114,7 @@ class ProfileParams(Block):
     patch tokens unless `view_tokens` is false; `keep_codes` names the repetitions whose codes stand beside the results,
     in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
     profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
-    all code lengths. `settings`: whether methods run as `methods` says, with searched values, or as their authors say,
-    with lengths of training cut to the most steps of the search. `most_steps`: a limit of this profile's own for them.
+    all code lengths. `most_steps`: a limit of this profile's own for fits of its search and with official settings.
     """
 
     title: Title
@@ -136,7 +135,6 @@ class ProfileParams(Block):
     methods: Set[Name] | None = None
     ablations: Set[Name] | None = None
     ablation_bits: Set[Bits] | None = None
-    settings: Literal["searched", "official"] = "searched"
     most_steps: Annotated[int, Field(strict=True, ge=2)] | None = None
 
 

@@ -89,6 +89,7 @@ class Params(Block):
         for group in ("methods", "ablations"):
             for name, method in getattr(self, group).items():
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
+                _check_not_searched(f"{group}.{name}", method)
         self._check_values("official", self.official, self.methods)
         for name, entries in self.official.items():
             block, values = self.methods[name], {key: entry.value for key, entry in entries.items()}
@@ -164,14 +165,17 @@ class Params(Block):
         return known("profile", name, self.profiles)
 
     def names(self, profile: str, group: Group) -> list[str]:
-        """The methods, or the ablations, that run in a profile, in the order of params.yaml."""
+        """The methods, the ablations, or the methods that have other settings than the official ones, as they run in a
+        profile, in the order of params.yaml."""
+        if group == "official":
+            return [name for name in self.names(profile, "methods") if self.search.spaces.get(name)]
         chosen = getattr(self.profile(profile), group)
         return [name for name in getattr(self, group) if chosen is None or name in chosen]
 
     def bits(self, profile: str, group: Group) -> list[int]:
         """The code lengths at which a profile's methods, or ablations, run, in the order of params.yaml."""
         chosen = self.profile(profile)
-        return list(chosen.bits if group == "methods" or chosen.ablation_bits is None else chosen.ablation_bits)
+        return list(chosen.bits if group != "ablations" or chosen.ablation_bits is None else chosen.ablation_bits)
 
     def lineage(self, name: str) -> list[str]:
         """The method that a variant goes back to, the variants between, and itself; a method by itself."""
@@ -195,31 +199,57 @@ class Params(Block):
         return next((values[each] for each in reversed(self.lineage(name)) if each in values), None)
 
     def method(self, name: str, profile: str) -> MethodParams:
-        """A method's block with what the profile says of its settings and its overrides laid over it.
+        """A method's block with the overrides of the profile laid over it.
 
         A variant also has what is laid over that which it is of, but for what it changes itself.
         """
-        named, chosen = {**self.methods, **self.ablations}, self.profile(profile)
+        named, overrides = {**self.methods, **self.ablations}, self.profile(profile).overrides
         block = known("method", name, named)
         entries = block.hyperparameters
-        for layer in [chosen.overrides] if chosen.settings == "searched" else [self.official, chosen.overrides]:
-            for each in self.lineage(name):
-                shared, laid_over = named[each].hyperparameters, layer.get(each, {})
-                entries |= {
-                    key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
-                }
-        said = block.model_dump(include=set(MethodParams.model_fields))
-        return MethodParams.model_validate({**said, **entries})
+        for each in self.lineage(name):
+            shared, laid_over = named[each].hyperparameters, overrides.get(each, {})
+            entries |= {
+                key: entry for key, entry in laid_over.items() if block.hyperparameters.get(key) == shared.get(key)
+            }
+        return _with(block, entries)
+
+    def official_method(self, name: str, profile: str) -> MethodParams:
+        """A method's block as its authors say, and where they say nothing as it is before any search."""
+        block = self.before_search(profile).method(name, profile)
+        return _with(block, {**block.hyperparameters, **self.official.get(name, {})})
 
     def budget_of(self, profile: str) -> Budget:
         """What the search may spend on each method of a profile."""
         return self.search.budget_of(self.profile(profile).most_steps)
 
+    def before_search(self, profile: str) -> Params:
+        """The same without what the search of a profile put into its overrides: with these settings the search begins,
+        so that what it chose can be adopted without making it stale."""
+        chosen = self.profile(profile)
+        kept = {
+            method: {name: entry for name, entry in entries.items() if entry.source != "search"}
+            for method, entries in chosen.overrides.items()
+        }
+        before = chosen.model_copy(update={"overrides": kept})
+        return self.model_copy(update={"profiles": {**self.profiles, profile: before}})
+
     def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:
         """The settings of a method with which its search on a profile begins: the present one, and the official one."""
-        present = self.method(method, profile).values
-        official = {name: entry.value for name, entry in self.official.get(method, {}).items()}
-        return {"present": present, "official": {**present, **official}}
+        present = self.before_search(profile).method(method, profile)
+        return {"present": present.values, "official": self.official_method(method, profile).values}
+
+
+def _with(block: MethodParams, entries: dict[str, Hyperparameter]) -> MethodParams:
+    return MethodParams.model_validate({**block.model_dump(include=set(MethodParams.model_fields)), **entries})
+
+
+def _check_not_searched(where: str, method: MethodParams) -> None:
+    for key, entry in method.hyperparameters.items():
+        if entry.source == "search":
+            raise HashbenchError(
+                f"key '{where}.{key}' has the source 'search'; what the search of a profile chose stands in its "
+                "overrides, and what `methods` has is where every search begins"
+            )
 
 
 def _in_full(name: Any, variant: Any, methods: dict[Any, Any], before: dict[Any, Any]) -> Any:

@@ -173,14 +173,15 @@ def feature_params(params: Params, profile: str) -> FeatureParams:
     )
 
 
-def fit_params(params: Params, profile: str, method: str) -> FitParams:
+def fit_params(params: Params, profile: str, group: Group, method: str) -> FitParams:
     """What `fit` reads of a method, or of an ablation, for a profile.
 
-    It has no code length in a profile that leaves it out, and lacks the backbones on which it cannot be fitted.
+    It has no code length in a profile that leaves it out, and lacks the backbones on which it cannot be fitted. Lengths
+    of training of official settings are cut to the most steps of the search.
     """
-    chosen, block = params.profile(profile), params.method(method, profile)
-    group: Group = "ablations" if method in params.ablations else "methods"
-    own, is_official = params.augmentation_of(method, profile), chosen.settings == "official"
+    chosen, is_official = params.profile(profile), group == "official"
+    block = params.official_method(method, profile) if is_official else params.method(method, profile)
+    own = params.augmentation_of(method, profile)
     runs = [method] if method in params.names(profile, group) else []
     left_out = left_out_of(params, profile, runs).get(method, {})
     backbones = _of_backbones(params, profile)
@@ -205,10 +206,11 @@ def fit_params(params: Params, profile: str, method: str) -> FitParams:
 
 
 def search_params(params: Params, profile: str, method: str) -> MethodSearchParams:
-    """What `search` reads of a method for a profile."""
-    space = params.search.spaces.get(method, {})
+    """What `search` reads of a method for a profile; one that is fitted nowhere in it has nothing to search."""
+    fit = fit_params(params.before_search(profile), profile, "methods", method)
+    space = params.search.spaces.get(method, {}) if fit.bits and fit.backbones else {}
     return MethodSearchParams(
-        fit=fit_params(params, profile, method),
+        fit=fit,
         official=params.settings(method, profile)["official"],
         budget=params.budget_of(profile),
         space={name: space[name] for name in sorted(space)},
@@ -218,12 +220,14 @@ def search_params(params: Params, profile: str, method: str) -> MethodSearchPara
 
 def search_report_params(params: Params, profile: str) -> SearchReportParams:
     """What the report of the search of a profile reads."""
-    searched = {name: block.code for name, block in params.methods.items() if params.search.spaces.get(name)}
+    searched = {
+        name: block.code for name, block in params.methods.items() if search_params(params, profile, name).space
+    }
     return SearchReportParams(base_seed=params.base_seed, budget=params.budget_of(profile), methods=searched)
 
 
 def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParams:
-    """What `evaluate` reads for the methods, or the ablations, of a profile."""
+    """What `evaluate` reads for a group of a profile; codes of official settings are kept in artefacts alone."""
     chosen, names = params.profile(profile), params.names(profile, group)
     return EvaluateParams(
         rules=params.evaluation.model_copy(update={"ranks": sorted(params.evaluation.ranks)}),
@@ -232,7 +236,7 @@ def evaluate_params(params: Params, profile: str, group: Group) -> EvaluateParam
         methods=sorted(names),
         bits=sorted(params.bits(profile, group)),
         seeds=sorted(chosen.seeds),
-        keep_codes=sorted(chosen.keep_codes),
+        keep_codes=[] if group == "official" else sorted(chosen.keep_codes),
         left_out={name: sorted(on) for name, on in left_out_of(params, profile, names).items()},
     )
 
@@ -294,7 +298,8 @@ class ReportParams(_Selection):
 
 
 def report_params(params: Params, profile: str, group: Group) -> ReportParams:
-    """What the report of the methods, or of the ablations beside the methods that they change, reads."""
+    """What the report of a group reads: of the methods, of the ablations beside the methods that they change, or of
+    all methods with official settings beside the searched ones."""
     chosen = params.profile(profile)
     variants: dict[str, list[str]] = {}
     ablations = params.names(profile, "ablations")
@@ -304,7 +309,8 @@ def report_params(params: Params, profile: str, group: Group) -> ReportParams:
     if group == "ablations":
         wanted = {*variants, *(str(params.ablations[name].against) for name in ablations)}
         shown = [*(name for name in shown if name in wanted), *ablations]
-    blocks = {name: params.method(name, profile) for name in shown}
+    block_of = params.official_method if group == "official" else params.method
+    blocks = {name: block_of(name, profile) for name in shown}
     return ReportParams(
         base_seed=params.base_seed,
         methods={

@@ -13,6 +13,7 @@ from hashbench.errors import HashbenchError
 ROOT_PROFILE = "quick"  # whose pipeline is the one at the root, so that a bare `dvc repro` makes it
 PIPELINE = Path("dvc.yaml")
 ABLATIONS = Path("pipelines/ablations.yaml")
+OFFICIAL = Path("pipelines/official.yaml")
 SEARCH = Path("pipelines/search.yaml")
 
 
@@ -24,6 +25,11 @@ def pipeline_of(profile: str) -> Path:
 def ablations_of(profile: str) -> Path:
     """The pipeline file of a profile's ablations."""
     return Path("pipelines", f"{profile}-ablations", "dvc.yaml")
+
+
+def official_of(profile: str) -> Path:
+    """The pipeline file of a profile's methods with official settings."""
+    return Path("pipelines", f"{profile}-official", "dvc.yaml")
 
 
 def search_of(profile: str) -> Path:
@@ -38,11 +44,17 @@ def open_pipeline(pipeline: Path) -> None:
 
 
 def create_pipelines(profile: str) -> list[Path]:
-    """Make the folders of a profile's pipelines, of its methods, its ablations and its search; return them.
+    """Make the folders of a profile's pipelines, of its methods, its ablations, its methods with official settings and
+    its search; return them.
 
     Raises HashbenchError where one of them exists, or where the project's own pipelines are not here.
     """
-    pipelines = {pipeline_of(profile): PIPELINE, ablations_of(profile): ABLATIONS, search_of(profile): SEARCH}
+    pipelines = {
+        pipeline_of(profile): PIPELINE,
+        ablations_of(profile): ABLATIONS,
+        official_of(profile): OFFICIAL,
+        search_of(profile): SEARCH,
+    }
     folders = {path.parent: shared for path, shared in pipelines.items()}
     for folder, shared in folders.items():
         if folder.exists():

@@ -11,6 +11,7 @@ from hashbench.report.claims import Claim, check
 from hashbench.report.figures.panels import Plot
 from hashbench.report.figures.registry import cost_plots, report_plots
 from hashbench.report.figures.style import drawing, pdf_of, svg_of
+from hashbench.report.figures.tuning import tuning
 from hashbench.report.page import Figure, report_page, short_page
 from hashbench.report.results import Results
 from hashbench.report.tables.ablation import ablation_table
@@ -19,6 +20,7 @@ from hashbench.report.tables.model import Table
 from hashbench.report.tables.published import compare, comparison_csv, comparison_markdown
 from hashbench.report.tables.rendering import RENDERERS, csv_text
 from hashbench.report.tables.retrieval import table1, table2
+from hashbench.report.tables.tuning import tuning_table
 
 Write = Callable[[str, str | bytes], None]
 
@@ -83,18 +85,35 @@ def _render_cost(bundle: ReportBundle, results: Results, write: Write) -> None:
     write("cost.html", short_page(bundle, "Cost", lead, [table], figures))
 
 
-def render_ablation(bundle: ReportBundle, write: Write) -> None:
+def render_ablation(bundle: ReportBundle, write: Write) -> Table | None:
     """Hand the files of the ablation to `write(name, content)`: `ablation.md/.tex/.csv/.bib` and `report.html`.
 
     The bundle holds the variants, the methods that they change and the controls; where no variant was run nothing is
-    written. Raises HashbenchError where the records cannot stand in one table.
+    written. Returns the table. Raises HashbenchError where the records cannot stand in one table.
     """
     table = ablation_of(bundle)
     if table is None:
-        return
+        return None
     _write_tables([table], bundle, write)
     lead = "What each part of a method under study is worth."
     write("report.html", short_page(bundle, "Ablation", lead, [table]))
+    return table
+
+
+def render_tuning(official: ReportBundle, searched: ReportBundle, write: Write) -> Table:
+    """Hand the files of the comparison of official and searched settings to `write(name, content)`:
+    `official.md/.tex/.csv/.bib`, `figures/tuning.svg/.pdf/.csv` and `report.html`.
+
+    Returns the table. Raises HashbenchError where the records cannot stand in one table.
+    """
+    pair = Results(official), Results(searched)
+    table = tuning_table(*pair, official.methods, official.tied, official.profile)
+    _write_tables([table], official, write)
+    with drawing():
+        figures = _write_figures([tuning(*pair)], _into("figures", write))
+    lead = "What the search of hyperparameters changes, against the settings of the methods' authors."
+    write("report.html", short_page(official, "Official and searched settings", lead, [table], figures))
+    return table
 
 
 def _into(folder: str, write: Write) -> Write:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import yaml
 
 from hashbench.cells import Value
 from hashbench.config.searching import Budget
@@ -30,6 +32,19 @@ def chosen(fits: Sequence[Fit]) -> dict[str, Value] | None:
     """The setting that the search of one method chose, that of the best mean in round 2; None where none finished."""
     order = best_first(fits, 2)
     return next((fit.hyperparameters for fit in fits if order and fit.trial == order[0]), None)
+
+
+def adopted(fits: Sequence[Fit], present: Mapping[str, Value], searched: Iterable[str]) -> dict[str, Value]:
+    """Of the chosen setting of one method what belongs into params.yaml: the values of all `searched` hyperparameters,
+    and what else differs from the present setting, as where the official one won. Empty where nothing was chosen."""
+    setting, names = chosen(fits) or {}, set(searched)
+    return {name: value for name, value in setting.items() if name in names or present[name] != value}
+
+
+def as_yaml(values: Mapping[str, Value]) -> str:
+    """Values that a search chose as lines of params.yaml."""
+    entries = {name: {"value": value, "source": "search"} for name, value in values.items()}
+    return yaml.safe_dump(entries, default_flow_style=None, sort_keys=False)
 
 
 def not_chosen(values: Mapping[str, Value], fits: Sequence[Fit]) -> dict[str, Value]:

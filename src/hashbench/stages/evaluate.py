@@ -27,7 +27,7 @@ from hashbench.types import Codes, Split
 
 
 def main(profile: str, group: Group) -> None:
-    """Evaluate the cells of `group` (methods or ablations) in `profile` that are not up to date, and gather all."""
+    """Evaluate the cells of `group` in `profile` that are not up to date, and gather all."""
     layout = Layout(profile, group)
     params = read_params(layout, f"evaluate/{group}", EvaluateParams)
     cells = sorted(params.cells())

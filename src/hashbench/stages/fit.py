@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hashbench.artefacts.layout import Group
 from hashbench.execution.command import log, run_stage
 from hashbench.execution.executors import Work, spread
 from hashbench.fitter import Fitter
 from hashbench.progress import track
 
 
-def main(profile: str, method: str) -> None:
-    """Fit every cell of `method` in `profile` that is not up to date."""
-    fitter = Fitter.read(profile, method)
+def main(profile: str, group: Group, method: str) -> None:
+    """Fit every cell of `method`, of a `group` of `profile`, that is not up to date."""
+    fitter = Fitter.read(profile, group, method)
     fitter.layout.fits(method).mkdir(parents=True, exist_ok=True)  # what DVC looks for, empty where all is left out
     for why in dict.fromkeys(fitter.params.left_out.values()):
         log.warning("%s", why)
@@ -35,4 +36,4 @@ def main(profile: str, method: str) -> None:
 if __name__ == "__main__":
     from hashbench.stages import fit  # by its name: other hosts look for what it defines there, not in __main__
 
-    run_stage(fit.main, "profile", "method")
+    run_stage(fit.main, "profile", "group", "method")

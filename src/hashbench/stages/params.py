@@ -6,9 +6,11 @@ version or of a linked file where it matters and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel
 
-from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.layout import Group, Layout
 from hashbench.artefacts.params import write_params
 from hashbench.config import selection
 from hashbench.config.params import Params, load_params
@@ -41,18 +43,24 @@ def main(profile: str) -> None:
 
 def params_of_stages(params: Params, profile: str) -> dict[str, BaseModel]:
     """What each stage reads, by the name of its file."""
+    groups: dict[Group, Iterable[str]] = {
+        "methods": params.methods,
+        "ablations": params.ablations,
+        "official": params.methods,
+    }
     found: dict[str, BaseModel] = {
         "fetch": selection.fetch_params(params, profile),
         "split": selection.split_params(params, profile),
         "backbones": selection.backbone_params(params, profile),
         "features": selection.feature_params(params, profile),
     }
-    for method in (*params.methods, *params.ablations):
-        found[f"fit/{method}"] = selection.fit_params(params, profile, method)
+    for group, of_group in groups.items():
+        for method in of_group:
+            found[f"fit/{group}/{method}"] = selection.fit_params(params, profile, group, method)
     for method in params.methods:
         found[f"search/{method}"] = selection.search_params(params, profile, method)
     found["search_report"] = selection.search_report_params(params, profile)
-    for group in ("methods", "ablations"):
+    for group in groups:
         found[f"evaluate/{group}"] = selection.evaluate_params(params, profile, group)
         found[f"report/{group}"] = selection.report_params(params, profile, group)
     return found

@@ -21,12 +21,12 @@ from hashbench.config.selection import ReportParams
 from hashbench.execution.command import log, run_stage
 from hashbench.fingerprint import program_of
 from hashbench.methods.registry import module_of
-from hashbench.report.build import render_ablation, render_report
-from hashbench.reporting import ablation_bundle_of, bundle_of
+from hashbench.report.build import render_report
+from hashbench.reporting import bundle_of, render_beside
 
 
 def main(profile: str, group: Group) -> None:
-    """Write every file of the report of the `group` (methods or ablations) of `profile`; remove those of older ones."""
+    """Write every file of the report of the `group` of `profile`; remove those of older ones."""
     layout = Layout(profile, group)
     params = read_params(layout, f"report/{group}", ReportParams)
     gather_seconds(layout, {run.cell: run.fingerprint for run in read_records(layout.records)})
@@ -36,11 +36,10 @@ def main(profile: str, group: Group) -> None:
         bundle = bundle_of(params, layout, images, {n: d.class_names for n, d in images.items()})
         render_report(bundle, writer.write)
     else:
-        bundle = ablation_bundle_of(params, layout)
-        render_ablation(bundle, writer.write)
+        render_beside(params, layout, writer.write)
     writer.remove_others()
     write_manifest_of(params, layout)
-    log.info("report: %d runs, see %s", len(bundle.records), layout.results / "report.html")
+    log.info("report: see %s", layout.results / "report.html")
 
 
 class Writer:

@@ -33,6 +33,9 @@ def main(profile: str) -> None:
     store.write_text(layout.search / "trials.csv", csv_of(fits))
     store.write_text(layout.search / "choices.csv", csv_text(choices(fits)))
     store.write_text(layout.search / "importance.csv", _one_below_the_other(map(layout.importance, params.methods)))
+    store.write_text(
+        layout.search / "cost" / "seconds.csv", _one_below_the_other(map(layout.search_seconds, params.methods))
+    )
     _draw(layout, fits, {method: load_method(code).title for method, code in params.methods.items()})
     log.info("search: %d fits of %d methods, see %s", len(fits), len(params.methods), layout.search)
 

@@ -12,10 +12,10 @@ from hashbench.config.selection import evaluate_params, report_params
 from hashbench.data.base import Dataset
 from hashbench.errors import HashbenchError
 from hashbench.fingerprint import digest_of
-from hashbench.report.build import Write, ablation_of, render_ablation, render_report, render_tables, tables_of
+from hashbench.report.build import Write, render_report, render_tables, tables_of
 from hashbench.report.checking import differences
 from hashbench.report.tables.model import Table
-from hashbench.reporting import ablation_bundle_of, bundle_of, tables_bundle_of
+from hashbench.reporting import bundle_of, render_beside, tables_bundle_of
 from hashbench.verification.dvclock import differing_outputs, lock_path, outputs
 from hashbench.verification.findings import Findings
 
@@ -96,10 +96,9 @@ def _render(
     nothing."""
     chosen = report_params(params, layout.profile, layout.group)
     try:
-        if layout.group == "ablations":
-            bundle = ablation_bundle_of(chosen, layout)
-            render_ablation(bundle, keep)
-            return [table for table in [ablation_of(bundle)] if table is not None], True
+        if layout.group != "methods":
+            table = render_beside(chosen, layout, keep)
+            return [] if table is None else [table], True
         try:
             classes = {name: tuple(note.classes) for name, note in manifest.datasets.items()}
             bundle = bundle_of(chosen, layout, datasets, classes)

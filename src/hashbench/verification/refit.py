@@ -75,7 +75,7 @@ def check_refit(
 
 def fit_again(folder: Path, params: Params, layout: Layout, cell: Cell) -> None:
     """Fit one cell as the fit stage does, and leave in `folder` what came out."""
-    fitter = Fitter(layout.profile, fit_params(params, layout.profile, cell.method))
+    fitter = Fitter(layout.profile, fit_params(params, layout.profile, layout.group, cell.method))
     fitted, rules = fitter.fitted((cell,))[0], evaluate_params(params, layout.profile, layout.group)
     query, database = fitted.codes["query"], fitted.codes["database"]
     by = EvaluationRules(rules.cutoffs[cell.dataset], rules.rules.denominator, rules.rules.empty, [1])

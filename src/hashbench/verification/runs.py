@@ -154,7 +154,7 @@ class RunChecker:
 
     def _fit_of(self, method: str) -> tuple[FitParams, Program]:
         if method not in self._of_method:
-            params = fit_params(self.params, self.layout.profile, method)
+            params = fit_params(self.params, self.layout.profile, self.layout.group, method)
             self._of_method[method] = params, program_of("hashbench.stages.fit", module_of(params.code))
         return self._of_method[method]
 

@@ -10,14 +10,16 @@ from hashbench.artefacts.manifest import read_manifest
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import report_params
 from hashbench.errors import HashbenchError
-from hashbench.report.build import ablation_of, tables_of
-from hashbench.reporting import ablation_bundle_of, tables_bundle_of
+from hashbench.report.build import tables_of
+from hashbench.reporting import render_beside, tables_bundle_of
 from hashbench.types import Split
 from hashbench.verification.files import check_lock, check_manifest, check_report
 from hashbench.verification.findings import Findings
 from hashbench.verification.inputs import check_datasets, check_features, check_splits
 from hashbench.verification.refit import cells_to_refit, check_refit
 from hashbench.verification.runs import RunChecker
+
+_BESIDE: dict[str, Group] = {"ablations": "ablations", "official": "official"}  # folders below that of a profile
 
 
 def verify(folder: str, refit: str | None) -> int:
@@ -64,14 +66,14 @@ def check(params: Params, layout: Layout) -> Checked:
 def layout_of(folder: str, params: Params) -> Layout:
     """The profile and group whose results lie in `folder`. Raises HashbenchError where that is none."""
     place = Path(folder).resolve()
-    group: Group = "ablations" if place.name == "ablations" else "methods"
-    profile = place.parent.name if group == "ablations" else place.name
+    group: Group = _BESIDE.get(place.name, "methods")
+    profile = place.name if group == "methods" else place.parent.name
     params.profile(profile)
     layout = Layout(profile, group)
     if layout.results.resolve() != place:
         raise HashbenchError(f"{folder} is not {layout.results} below params.yaml; run from the folder that holds both")
     if not layout.records.is_file():
-        command = "ablations" if group == "ablations" else "reproduce_table1"
+        command = "reproduce_table1" if group == "methods" else group
         raise HashbenchError(f"{folder} holds no run records; make them with `nox -s {command} -- --profile {profile}`")
     return layout
 
@@ -81,7 +83,7 @@ def _refit(wanted: str, params: Params, layout: Layout, checked: Checked) -> Non
     if layout.group == "methods":
         table = tables_of(tables_bundle_of(chosen, layout))[0]
     else:
-        found = ablation_of(ablation_bundle_of(chosen, layout))
+        found = render_beside(chosen, layout, lambda name, content: None)
         if found is None:
             raise HashbenchError(f"{layout.results} holds no table to draw a sample for")
         table = found

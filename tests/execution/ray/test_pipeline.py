@@ -119,7 +119,7 @@ def python(folder: Path, environment: dict[str, str], *arguments: str) -> str:
 
 def start_fit(method: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hashbench.stages.fit", "quick", method],
+        [sys.executable, "-m", "hashbench.stages.fit", "quick", "methods", method],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -142,7 +142,7 @@ def codes_and_models(folder: Path) -> dict[str, bytes]:
 def test_two_nodes_of_which_one_is_killed_give_the_table_of_the_local_executor(
     cluster: Any, on_cluster: Callable[..., dict[str, str]], environment: dict[str, str], local: Path, spread_out: Path
 ) -> None:
-    python(spread_out, on_cluster(cluster, environment), "-m", "hashbench.stages.fit", "quick", "nsh")
+    python(spread_out, on_cluster(cluster, environment), "-m", "hashbench.stages.fit", "quick", "methods", "nsh")
     started = Path(environment["STARTED"])
     (started / "wait").touch()
     driver = start_fit("patient", spread_out, on_cluster(cluster, environment))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Sequence
 
 from hashbench.records import RunRecord
 from hashbench.report.bundle import Ablation, Variant
@@ -14,16 +14,15 @@ from hashbench.report.tables.model import (
     Mark,
     Row,
     Table,
+    Tied,
     cell_of,
 )
 from hashbench.report.tables.provenance import map_name, provenance, version_notes
-from hashbench.types import Array
 
 _DIFFERENCE = Format(signed=True, show_spread=False, prefer="none")
 _MAP = Format(prefer="none")
 
 Grid = Sequence[tuple[Setting, int]]
-Tied = Callable[[Mapping[str, Array]], Set[str]]
 
 
 def changed_hyperparameters(base: RunRecord, variant: RunRecord) -> str:

@@ -13,6 +13,7 @@ from hashbench.report.frame import OverSeeds
 from hashbench.report.results import Results, Setting
 from hashbench.types import Array
 
+Tied = Callable[[Mapping[str, Array]], Set[str]]  # of methods with their AP, (s, n_q), those that tie with the best
 Mark = Literal["best", "second", "insignificant", "submitted"]
 
 
@@ -172,7 +173,7 @@ def with_tie(
     rows: Sequence[Row],
     number: int,
     ap: Callable[[Cell], Array],
-    tied: Callable[[Mapping[str, Array]], Set[str]],
+    tied: Tied,
 ) -> list[Row]:
     """Mark in column `number` every method that `tied` counts among the best, and as second the best of the others.
 

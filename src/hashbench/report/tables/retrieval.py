@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hashbench.report.bundle import Submission
@@ -14,6 +14,7 @@ from hashbench.report.tables.model import (
     Metric,
     Row,
     Table,
+    Tied,
     cell_of,
     marked,
     with_tie,
@@ -21,7 +22,6 @@ from hashbench.report.tables.model import (
 from hashbench.report.tables.provenance import map_name, provenance, version_notes
 from hashbench.report.tables.submitted import HEADING as SUBMITTED
 from hashbench.report.tables.submitted import of_setting, submitted_notes, submitted_rows
-from hashbench.types import Array
 
 MARKS_NOTE = "Bold: the best method; underlined: the second best; compared as printed."
 TIE_NOTE = (
@@ -37,7 +37,7 @@ Grid = Sequence[tuple[str, int]]  # data set, code length
 
 def table1(
     results: Results,
-    tied: Callable[[Mapping[str, Array]], Set[str]],
+    tied: Tied,
     profile: str,
     submissions: Sequence[Submission] = (),
 ) -> Table:
