@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from hashbench.report.bundle import ReportBundle
 from hashbench.report.citing import bibtex
 from hashbench.report.claims import Claim, check
-from hashbench.report.figures.panels import Plot
+from hashbench.report.figures.panels import Plot, files_of
 from hashbench.report.figures.registry import cost_plots, report_plots
-from hashbench.report.figures.style import drawing, pdf_of, svg_of
+from hashbench.report.figures.style import drawing
 from hashbench.report.figures.tuning import tuning
 from hashbench.report.page import Figure, report_page, short_page
 from hashbench.report.results import Results
@@ -130,11 +130,10 @@ def _write_tables(tables: Iterable[Table], bundle: ReportBundle, write: Write) -
 def _write_figures(plots: Iterable[Plot], write: Write) -> list[Figure]:
     figures = []
     for plot in plots:
-        svg = svg_of(plot.figure)
-        write(f"{plot.name}.svg", svg)
-        write(f"{plot.name}.pdf", pdf_of(plot.figure))
-        write(f"{plot.name}.csv", csv_text(plot.data))
-        figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, svg))
+        files = files_of(plot)
+        for name, content in files.items():
+            write(name, content)
+        figures.append(Figure(plot.name, plot.title, plot.caption, plot.alt, str(files[f"{plot.name}.svg"])))
     return figures
 
 

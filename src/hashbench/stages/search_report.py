@@ -12,7 +12,8 @@ from hashbench.config.selection import SearchReportParams
 from hashbench.errors import HashbenchError
 from hashbench.execution.command import log, run_stage
 from hashbench.methods.registry import load_method
-from hashbench.report.figures.style import drawing, pdf_of, svg_of
+from hashbench.report.figures.panels import files_of
+from hashbench.report.figures.style import drawing
 from hashbench.search.choices import choices, over_budget
 from hashbench.search.figure import best_so_far
 from hashbench.search.trials import Fit, csv_of, csv_text, read_fits
@@ -47,12 +48,11 @@ def _one_below_the_other(paths: Iterable[Path]) -> str:
 
 
 def _draw(layout: Layout, fits: list[Fit], titles: dict[str, str]) -> None:
-    plot = best_so_far(fits, titles)
     with drawing():
-        store.write_text(layout.search / f"{plot.name}.svg", svg_of(plot.figure))
-        with store.replacing(layout.search / f"{plot.name}.pdf") as temporary:
-            temporary.write_bytes(pdf_of(plot.figure))
-    store.write_text(layout.search / f"{plot.name}.csv", csv_text(plot.data))
+        files = files_of(best_so_far(fits, titles))
+    for name, content in files.items():
+        with store.replacing(layout.search / name) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 if __name__ == "__main__":

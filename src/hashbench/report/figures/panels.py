@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashbench.records import EvaluationSummary, RunRecord
-from hashbench.report.figures.style import MUTED, Looks, new_figure
+from hashbench.report.figures.style import MUTED, Looks, new_figure, pdf_of, svg_of
 from hashbench.report.frame import exact_mean
 from hashbench.report.results import Results, Setting
+from hashbench.report.tables.rendering import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,15 @@ class Plot:
     alt: str
     figure: Figure
     data: list[tuple[object, ...]]
+
+
+def files_of(plot: Plot) -> dict[str, str | bytes]:
+    """The files of a figure by name: as SVG, as PDF, and its points as CSV."""
+    return {
+        f"{plot.name}.svg": svg_of(plot.figure),
+        f"{plot.name}.pdf": pdf_of(plot.figure),
+        f"{plot.name}.csv": csv_text(plot.data),
+    }
 
 
 def mean_curve(runs: Sequence[RunRecord], values: Callable[[EvaluationSummary], Sequence[float]]) -> list[float]:
