@@ -45,7 +45,7 @@ def online(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def check(profile: str, ablations: bool = False, search: bool = False) -> None:
-    run(argparse.Namespace(profile=profile, ablations=ablations, search=search))
+    run(argparse.Namespace(profile=profile, ablations=ablations, official=False, search=search))
 
 
 def lacking(profile: str) -> list[str]:
