@@ -44,8 +44,9 @@ def online(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return answer
 
 
-def check(profile: str, ablations: bool = False, search: bool = False) -> None:
-    run(argparse.Namespace(profile=profile, ablations=ablations, official=False, search=search))
+def check(profile: str, *beside: str) -> None:
+    chosen = {option: option in beside for option in ("ablations", "official", "search")}
+    run(argparse.Namespace(profile=profile, **chosen))
 
 
 def lacking(profile: str) -> list[str]:
@@ -192,8 +193,10 @@ def test_the_pipeline_of_the_profile_is_opened_and_no_other(clone: Path, online:
     assert open_pipelines() == set()
     check("cpu")
     assert open_pipelines() == {"cpu"}
-    check("quick", ablations=True)
+    check("quick", "ablations")
     assert open_pipelines() == {"cpu", "quick-ablations"}
+    check("quick", "official", "search")
+    assert open_pipelines() == {"cpu", "quick-ablations", "quick-official", "search-quick"}
     assert Path("pipelines/cpu/.dvcignore").read_text() == "!/dvc.yaml\n"
 
 

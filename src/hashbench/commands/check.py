@@ -10,9 +10,8 @@ HELP = "say what a profile lacks (data, weights, GPU, pipeline), and how long it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("profile", metavar="PROFILE")
-    parser.add_argument("--ablations", action="store_true", help="show DVC the pipeline of its ablations as well")
-    parser.add_argument("--official", action="store_true", help="show DVC the pipeline of official settings as well")
-    parser.add_argument("--search", action="store_true", help="show DVC the pipeline of its search as well")
+    for option in ("ablations", "official", "search"):
+        parser.add_argument(f"--{option}", action="store_true", help="show DVC the pipeline of that name as well")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -34,12 +33,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     remove_half_written()
     open_pipeline(pipeline_of(arguments.profile))
-    if arguments.ablations:
-        open_pipeline(ablations_of(arguments.profile))
-    if arguments.official:
-        open_pipeline(official_of(arguments.profile))
-    if arguments.search:
-        open_pipeline(search_of(arguments.profile))
+    beside = {"ablations": ablations_of, "official": official_of, "search": search_of}
+    for option, pipeline in beside.items():
+        if getattr(arguments, option):
+            open_pipeline(pipeline(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
     for line in lines_of(params, arguments.profile):
         print(f"estimate: {line}")
