@@ -65,6 +65,7 @@ def test_the_best_mean_of_round_2_wins_and_a_tie_goes_to_the_earlier() -> None:
     fits = [fit(1, 0.9, round=1), fit(2, 0.1, round=1)]
     fits += [fit(1, 0.2), fit(1, 0.4), fit(2, 0.5), fit(2, 0.3), fit(3, 0.4), fit(3, 0.4), fit(4, 0.99), fit(4, None)]
     assert best_first(fits, 2) == [2, 3, 1], "what was not finished everywhere cannot win"
+    assert best_first([*fits, fit(5, 0.9)], 2) == [2, 3, 1], "nor can what did not go as far"
     assert chosen(fits) == {"a": 2}
     assert best_first(fits, 1) == [1, 2]
     names, line = choices(fits)

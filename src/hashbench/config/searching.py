@@ -54,8 +54,8 @@ class Budget(BaseModel):
 
     Round 1: `trials` settings of a method, proposed `at_once` by what the earlier ones reached, are fitted with `bits`
     bits on one hold-out of the train rows. Round 2: the best `finalists` of them, the official and the present setting
-    are fitted at every code length of the profile, on `hold_outs` hold-outs with `seeds` seeds each. No fit is trained
-    for more than `steps.high` steps. docs/methods.md tells the whole.
+    are fitted at every code length of the profile, on `hold_outs` hold-outs with `seeds` seeds each; after each of them
+    the better half goes on. No fit is trained for more than `steps.high` steps. docs/methods.md tells the whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

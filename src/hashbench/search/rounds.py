@@ -2,8 +2,11 @@
 
 Round 1 looks for good settings, each by one fit at one code length on one hold-out. Round 2 fits the best of them, the
 official and the present setting at every code length, on several hold-outs and with several seeds, so that a value
-which helps one length or one draw alone does not win. What is finished is kept in an SQLite file and is what would be
-computed again: a search that was ended early goes on where it stopped, and gives the same table.
+which helps one length or one draw alone does not win. It goes draw by draw: after each the better half goes on, two at
+least (successive halving; Jamieson and Talwalkar, AISTATS 2016).
+
+What is finished is kept in an SQLite file and is what would be computed again: a search that was ended early goes on
+where it stopped, and gives the same table.
 """
 
 from __future__ import annotations
@@ -125,21 +128,23 @@ class MethodSearch:
         return list(study.trials)[: budget.trials]
 
     def _second_round(self, study: Study, trials: Sequence[FrozenTrial], best: Sequence[int]) -> list[Result]:
-        """The finalists at all places; a fit that round 1 brought to its end is not done again."""
-        places = self._places(range(self._budget.hold_outs), self.params.fit.bits, range(self._budget.seeds))
-        finalists = sorted({1, 2, *best[: self._budget.finalists]})
-        wanted = [self._attempts(setting_of(trials[number - 1]), places, None) for number in finalists]
+        """The finalists, draw by draw; a fit that round 1 brought to its end is not done again."""
+        running = sorted({1, 2, *best[: self._budget.finalists]})
+        results: dict[int, list[Result]] = {number: [] for number in running}
         found = {key: outcome for key, outcome in self._known(trials).items() if outcome.state != "pruned"}
         found |= {key: Outcome.model_validate_json(text) for key, text in study.user_attrs.items()}
-        what = f"search {self.params.fit.method}, {len(finalists)} finalists"
-        for attempt, outcome in self._done(wanted, found, what):
-            found[attempt.key] = outcome
-            study.set_user_attr(attempt.key, outcome.model_dump_json())
-        return [
-            self._result(2, number, each.setting, each.place, found[each.key])
-            for number, attempts in zip(finalists, wanted, strict=True)
-            for each in attempts
-        ]
+        for hold_out, seed in product(range(self._budget.hold_outs), range(self._budget.seeds)):
+            places = self._places([hold_out], self.params.fit.bits, [seed])
+            wanted = [self._attempts(setting_of(trials[number - 1]), places, None) for number in running]
+            what = f"search {self.params.fit.method}, {len(running)} finalists, hold-out {hold_out}, seed {seed}"
+            for attempt, outcome in self._done(wanted, found, what):
+                found[attempt.key] = outcome
+                study.set_user_attr(attempt.key, outcome.model_dump_json())
+            for number, attempts in zip(running, wanted, strict=True):
+                results[number] += [self._result(2, number, e.setting, e.place, found[e.key]) for e in attempts]
+            order = best_first([fit for number in running for fit, _ in results[number]], 2)
+            running = sorted(order[: max(2, -(-len(running) // 2))])
+        return [result for of_one in results.values() for result in of_one]
 
     def _proposed(self, before: Sequence[FrozenTrial], count: int) -> list[tuple[dict[str, Any], Setting]]:
         """The draws of the next trials, and what they mean."""

@@ -118,7 +118,10 @@ def of_trial(fits: Iterable[Fit], number: Literal[1, 2]) -> dict[int, list[Fit]]
 
 
 def best_first(fits: Iterable[Fit], number: Literal[1, 2]) -> list[int]:
-    """The trials of one method that finished a round, by their mean validation mAP; of equal ones the earlier first."""
-    means = {trial: mean_map(of_one) for trial, of_one in of_trial(fits, number).items()}
+    """The trials of one method that went furthest in a round and finished all of it, by their mean validation mAP; of
+    equal ones the earlier first."""
+    found = of_trial(fits, number)
+    furthest = max(map(len, found.values()), default=0)
+    means = {trial: mean_map(of_one) for trial, of_one in found.items() if len(of_one) == furthest}
     finished = {trial: mean for trial, mean in means.items() if mean is not None}
     return sorted(finished, key=lambda trial: (-finished[trial], trial))
