@@ -121,9 +121,14 @@ def test_methods_is_where_a_search_begins_and_takes_none_of_its_values(project: 
         load_params()
 
 
-def test_a_method_that_runs_nowhere_in_a_profile_has_nothing_to_search(project: Path) -> None:
+def test_a_method_that_runs_nowhere_in_a_profile_has_nothing_to_search(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     params = read_params(project)
     params["profiles"]["quick"]["methods"] = ["lsh", "contrastive"]
     write_params(project, params)
     assert search_params(load_params(), "quick", "contrastive").space
     assert search_params(load_params(), "quick", "dsh").space == {}
+    with pytest.raises(SystemExit, match="2"):
+        main(["-q", "search", "dsh"])
+    assert "dsh is not fitted in the profile quick, so there is nothing to search" in capsys.readouterr().err

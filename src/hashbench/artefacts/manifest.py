@@ -13,12 +13,8 @@ from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.weights import WeightsRecord
 from hashbench.cells import Frozen
 
-_LEFT_OUT = (
-    "cost",
-    "ablations",
-    "official",
-    "search",
-)  # seconds differ from run to run; the others are other pipelines'
+# Seconds differ from run to run; the others are other pipelines'.
+_LEFT_OUT = ("cost", "ablations", "official", "search")
 
 
 class DatasetNote(Frozen):

@@ -66,6 +66,10 @@ def _asked(params: Params, profile: str, method: str, trials: int | None) -> Met
 
     known("method", method, params.methods)
     found = search_params(params, profile, method)
+    if not found.space and method in params.search.spaces:
+        raise HashbenchError(
+            f"{method} is not fitted in the profile {profile}, so there is nothing to search; see `list`"
+        )
     if not found.space:
         searched = ", ".join(sorted(params.search.spaces))
         raise HashbenchError(

@@ -165,8 +165,8 @@ class Params(Block):
         return known("profile", name, self.profiles)
 
     def names(self, profile: str, group: Group) -> list[str]:
-        """The methods, the ablations, or the methods that have other settings than the official ones, as they run in a
-        profile, in the order of params.yaml."""
+        """The methods or the ablations that run in a profile, or those of its methods that have something to search and
+        so official settings to compare with, in the order of params.yaml."""
         if group == "official":
             return [name for name in self.names(profile, "methods") if self.search.spaces.get(name)]
         chosen = getattr(self.profile(profile), group)
