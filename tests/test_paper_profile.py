@@ -43,7 +43,7 @@ for module in (cifar10, mscoco):
 set_up_log()
 methods = yaml.safe_load(open("params.yaml"))["methods"]
 calls = [(stage,) for stage in (params, fetch, split, backbones, features)]
-calls += [*((fit, method) for method in methods), (evaluate, "methods"), (report, "methods")]
+calls += [*((fit, "methods", method) for method in methods), (evaluate, "methods"), (report, "methods")]
 for stage, *arguments in calls:
     assert run_guarded(lambda: stage.main("paper", *arguments)) == 0, (stage, arguments)
 """

@@ -41,7 +41,7 @@ from hashbench.execution.command import set_up_log
 from hashbench.stages import evaluate, fit, params, report
 set_up_log()
 params.main("quick")
-fit.main("quick", "nsh_m1")
+fit.main("quick", "ablations", "nsh_m1")
 evaluate.main("quick", "ablations")
 for group in ("methods", "ablations"):
     report.main("quick", group)

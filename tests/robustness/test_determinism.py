@@ -21,7 +21,7 @@ from hashbench import fitting
 from hashbench.stages import fit
 fitting.ROWS_AT_ONCE = int(sys.argv[1])
 for method in yaml.safe_load(open("params.yaml"))["methods"]:
-    fit.main("quick", method)
+    fit.main("quick", "methods", method)
 """
 
 # The same, each fit ended again and again after a few steps, and taken up from its checkpoint.
@@ -36,7 +36,7 @@ fit.spread = lambda work, items: (work.do(item) or item for item in items)
 for method in yaml.safe_load(open("params.yaml"))["methods"]:
     while True:
         try:
-            fit.main("quick", method)
+            fit.main("quick", "methods", method)
             break
         except KeyboardInterrupt:
             stops += 1

@@ -26,7 +26,7 @@ def status(stage, *arguments, room):
     return run_guarded(lambda: stage.main("quick", *arguments))
 
 for stage in (params, fetch, split, backbones, features, fit, evaluate, report):
-    arguments = {fit: ["lsh"], evaluate: ["methods"], report: ["methods"]}.get(stage, [])
+    arguments = {fit: ["methods", "lsh"], evaluate: ["methods"], report: ["methods"]}.get(stage, [])
     print(stage.__name__.rpartition(".")[2], status(stage, *arguments, room=1000), flush=True)
     assert status(stage, *arguments, room=resource.RLIM_INFINITY) == 0
 """

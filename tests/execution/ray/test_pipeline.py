@@ -51,7 +51,7 @@ for stage in (params, fetch, split, backbones, features):
 FIT = """
 from hashbench.stages import fit
 for method in ("nsh", "patient"):
-    fit.main("quick", method)
+    fit.main("quick", "methods", method)
 """
 TABLE = """
 from pathlib import Path

@@ -307,8 +307,8 @@ SOURCES: tuple[Edit, ...] = (
     source(
         "what picks the values that stages read",
         f"{_SRC}/config/selection.py",
-        "keep_codes=sorted(chosen.keep_codes)",
-        "keep_codes=list(sorted(chosen.keep_codes))",
+        "else sorted(chosen.keep_codes)",
+        "else list(sorted(chosen.keep_codes))",
         ALL,
         fitted=dict.fromkeys(METHODS, (0, 2)),
     ),
