@@ -1,4 +1,4 @@
-"""Hold-outs: tenths of the train rows, of which no two share a row, and nothing else."""
+"""Hold-outs: parts of the train rows, and nothing else, of which no two share a query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.search.hold_outs import cut_off, hold_out, validation_map
+from hashbench.search.hold_outs import cut_off, hold_out, n_fitted, validation_map
 from hashbench.seeding import numpy_generator
 from hashbench.types import Array, Codes, ItemView, Split, TrainView
 
@@ -36,16 +36,16 @@ def features() -> All:
 
 def test_a_hold_out_is_of_train_rows_alone(features: All) -> None:
     held = hold_out(features, 3, 0)
-    assert len(held.split.query) == 10
-    assert set(held.split.query) | set(held.split.database) == set(features.split.train)
-    assert not set(held.split.query) & set(held.split.database)
-    assert np.array_equal(held.train.rows, held.split.database)
-    kept = np.flatnonzero(np.isin(features.train.rows, held.split.database))
+    parts = held.split.query, held.split.database, held.split.train
+    assert [len(part) for part in parts] == [10, 20, n_fitted(100)]
+    assert sorted(np.concatenate(parts)) == sorted(features.split.train), "no row is in two of them"
+    assert np.array_equal(held.train.rows, held.split.train)
+    kept = np.flatnonzero(np.isin(features.train.rows, held.split.train))
     assert features.train.pooled is not None
     assert features.train.views is not None
     assert np.array_equal(held.train.pooled, features.train.pooled[kept])  # type: ignore[arg-type]
     assert np.array_equal(held.train.views, features.train.views[:, kept])  # type: ignore[arg-type]
-    assert sorted(numpy_generator(3).permutation(100)[10:]) == kept.tolist()
+    assert sorted(numpy_generator(3).permutation(100)[30:]) == kept.tolist()
 
 
 def test_labels_of_other_rows_are_blanked_out(features: All) -> None:
@@ -55,7 +55,7 @@ def test_labels_of_other_rows_are_blanked_out(features: All) -> None:
     assert labels.sum() == len(train)
 
 
-def test_ten_hold_outs_share_no_row_and_hold_them_all(features: All) -> None:
+def test_ten_hold_outs_share_no_query_and_ask_for_all_rows(features: All) -> None:
     held = np.concatenate([hold_out(features, 5, number).split.query for number in range(10)])
     assert sorted(held) == sorted(features.split.train)
 
@@ -71,8 +71,8 @@ def test_validation_map_is_that_of_a_loop(features: All) -> None:
     held = hold_out(features, 3, 2)
     rng = np.random.default_rng(0)
     # Codes that are all at different distances from the one query, so that the ranking has no ties.
-    database = np.tril(np.ones((90, 90), dtype=np.bool_))[rng.permutation(90)]
-    query = np.zeros((10, 90), dtype=np.bool_)
+    database = np.tril(np.ones((20, 20), dtype=np.bool_))[rng.permutation(20)]
+    query = np.zeros((10, 20), dtype=np.bool_)
     order = database.sum(axis=1).argsort()
     labels = held.split.labels
     aps = []

@@ -67,7 +67,7 @@ def test_the_search_begins_with_the_official_and_the_present_setting(
     fits = [fit for fit, _ in search.run()[0]]
     official, present = (of_trial(fits, 1)[trial][0] for trial in (1, 2))
     batch = present.hyperparameters["batch_size"]
-    assert present.hyperparameters == {**search.params.fit.hyperparameters, "epochs": 24 // (180 // int(batch or 0))}
+    assert present.hyperparameters == {**search.params.fit.hyperparameters, "epochs": 24 // (140 // int(batch or 0))}
     assert search.params.official["epochs"] == 100
     assert official.hyperparameters == present.hyperparameters, "both are cut to the steps of the budget"
     assert official.map == present.map
@@ -100,7 +100,7 @@ def test_no_fit_takes_more_steps_than_the_budget(project: Path, in_this_process:
     assert all(0 < fit.steps <= 24 for fit in fits)
     for fit in fits:
         if fit.state == "complete":
-            assert fit.steps == steps_of(fit.hyperparameters, lengths, 180), "steps are counted as they are taken"
+            assert fit.steps == steps_of(fit.hyperparameters, lengths, 140), "steps are counted as they are taken"
 
 
 def test_the_table_is_the_same_whatever_the_order_in_which_fits_end(

@@ -82,7 +82,8 @@ def _asked(params: Params, profile: str, method: str, trials: int | None) -> Met
 
 
 def _table(fits: Sequence[Fit], names: Sequence[str]) -> Table:
-    """The finalists, best first: their validation mAP in both rounds and their searched hyperparameters."""
+    """The finalists, best of those that went furthest first: searched hyperparameters, validation mAP in both rounds,
+    and over how many fits that of the second is the mean."""
     from rich.table import Table
 
     from hashbench.search.choices import OFFICIAL, PRESENT
@@ -94,11 +95,13 @@ def _table(fits: Sequence[Fit], names: Sequence[str]) -> Table:
     table = Table("trial", "setting", title=title, title_justify="left", box=None)
     for column in ("round 1", "round 2"):
         table.add_column(f"mAP, {column}", justify="right")
+    table.add_column("fits", justify="right")
     finished = best_first(fits, 2)
     for trial in [*finished, *(trial for trial in second if trial not in finished)]:
         maps = (mean_map(first[trial]), mean_map(second[trial]))
         values = first[trial][0].hyperparameters
         called = {OFFICIAL: "official: ", PRESENT: "present: "}.get(trial, "")
         setting = called + ", ".join(f"{name} {values[name]}" for name in names)
-        table.add_row(str(trial), setting, *("failed" if value is None else f"{value:.4f}" for value in maps))
+        shown = ["failed" if value is None else f"{value:.4f}" for value in maps]
+        table.add_row(str(trial), setting, *shown, str(len(second[trial])))
     return table

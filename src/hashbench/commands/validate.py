@@ -1,8 +1,8 @@
 """`hashbench validate METHOD`: try hyperparameters on the train rows alone, several values of one in turn.
 
-One train row in ten is held out as a query and searched for among the other nine, on which the method was fitted. The
-queries and the database of the benchmark are never looked at, so what is chosen this way is chosen fairly. A trial of
-`hashbench search` is such a fit: `--set` with its setting gives its number.
+One train row in ten is held out as a query and searched for among two others in ten; the method is fitted on the rest.
+The queries and the database of the benchmark are never looked at, so what is chosen this way is chosen fairly. A trial
+of `hashbench search` is such a fit: `--set` with its setting gives its number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Hold-outs: tenths of the train rows that stand for queries, so that nothing else has a say in a setting.
+"""Hold-outs: parts of the train rows that stand for queries and database, so that nothing else has a say in a setting.
 
-The other nine tenths are what a method is fitted on and what is searched. No query and no database row of the benchmark
-can be reached from here, and their labels are blanked out.
+One tenth is queried and two others are searched; a method is fitted on the seven that are left. As in the benchmark, no
+row that is searched was seen by the fit: what remembers its own rows would win otherwise. No query and no database row
+of the benchmark can be reached from here, and their labels are blanked out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hashbench.fitting import Features
 from hashbench.seeding import numpy_generator
 from hashbench.types import Array, Codes, ItemView, Split, TrainView
 
-TENTHS = 10
+TENTHS, SEARCHED = 10, 2
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,15 @@ class HoldOut:
 
 
 def hold_out(features: Features, seed: int, number: int) -> HoldOut:
-    """Hold-out `number`, 0 to 9, of the train rows in an order drawn by `seed`; hold-outs of one seed share no row."""
+    """Hold-out `number`, 0 to 9, of the train rows in an order drawn by `seed`; those of one seed share no query."""
     order = numpy_generator(seed).permutation(len(features.train))
     size = len(order) // TENTHS
-    held = order[number * size : (number + 1) * size]
-    kept = np.setdiff1d(order, held)
+    held, searched, kept = np.split(np.roll(order, -number * size), [size, (1 + SEARCHED) * size])
+    kept = np.sort(kept)
     train, labels = features.train, np.zeros_like(features.split.labels)
     labels[train.rows] = features.split.labels[train.rows]
     rows = train.rows
-    split = Split(f"hold-out {number}", rows[held], rows[kept], rows[kept], labels)
+    split = Split(f"hold-out {number}", rows[held], rows[searched], rows[kept], labels)
     return HoldOut(split, _part(train, kept), features)
 
 
@@ -66,6 +67,11 @@ def _part(train: TrainView, kept: Array) -> TrainView:
     )
 
 
+def n_fitted(n_train: int) -> int:
+    """On how many of `n_train` train rows a method is fitted beside a hold-out."""
+    return n_train - (1 + SEARCHED) * (n_train // TENTHS)
+
+
 def cut_off(k: int | None, n_database: int) -> int:
     """The k of validation mAP@k: that of the data set, but at most a twentieth of the rows searched, and at least 1.
 
@@ -75,6 +81,6 @@ def cut_off(k: int | None, n_database: int) -> int:
 
 
 def validation_map(query: Codes, database: Codes, split: Split, k: int) -> float:
-    """The mAP@k of the held-out rows, searched for among the rows of the fit."""
+    """The mAP@k of the held-out rows, searched for among the rows that are held out with them."""
     labels = split.labels[split.query], split.labels[split.database]
     return float(evaluate(query, database, *labels, k=k).map)

@@ -33,7 +33,7 @@ from hashbench.fitter import Fitter
 from hashbench.methods.registry import module_of
 from hashbench.progress import track
 from hashbench.search import proposals
-from hashbench.search.hold_outs import TENTHS
+from hashbench.search.hold_outs import n_fitted
 from hashbench.search.studies import frozen, open_study, outcomes_of, setting_of
 from hashbench.search.trials import Fit, Outcome, Place, best_first
 from hashbench.search.validation import opened, validated
@@ -226,7 +226,7 @@ class MethodSearch:
     def _n_train(self) -> int:
         """How many rows a fit sees, in the largest data set of the profile: no fit is longer than there."""
         rows = [len(read_split(self.fitter.layout.split(name)).train) for name in self.params.fit.augmentations]
-        return max(n - n // TENTHS for n in rows)
+        return max(map(n_fitted, rows))
 
 
 def attempted(fitter: Fitter, params: MethodSearchParams, attempt: Attempt) -> Outcome:
