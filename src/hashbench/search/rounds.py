@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby, product
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -172,18 +172,17 @@ class MethodSearch:
     def _done(
         self, wanted: Sequence[Sequence[Attempt]], known: Mapping[str, Outcome], what: str
     ) -> Iterator[tuple[Attempt, Outcome]]:
-        """Do what is not known, equal attempts once, side by side; hold-out by hold-out, for these are large."""
+        """Do what is not known of attempts on one hold-out, equal ones once, side by side."""
         missing = {each.key: each for attempts in wanted for each in attempts if each.key not in known}
-        by_hold_out = sorted(missing.values(), key=lambda attempt: attempt.place.hold_out)
-        for _, group in groupby(by_hold_out, key=lambda attempt: attempt.place.hold_out):
-            attempts = list(group)
-            for attempt in attempts:
-                # Here, so that all processes share what is read from disk, and the compiled evaluation.
-                held = opened(self.fitter, attempt.place).split
-                evaluate(np.eye(2, dtype=np.bool_), np.eye(2, dtype=np.bool_), held.labels[:2], held.labels[:2])
-            work = partial(attempted, replace(self.fitter), self.params)
-            at_once = 1 if self.fitter.on_gpu else None
-            yield from track(map_side_by_side(work, attempts, at_once), what, total=len(attempts))
+        if not missing:
+            return
+        for attempt in missing.values():
+            # Here, so that all processes share what is read from disk, and the compiled evaluation.
+            held = opened(self.fitter, attempt.place).split
+            evaluate(np.eye(2, dtype=np.bool_), np.eye(2, dtype=np.bool_), held.labels[:2], held.labels[:2])
+        work = partial(attempted, replace(self.fitter), self.params)
+        at_once = 1 if self.fitter.on_gpu else None
+        yield from track(map_side_by_side(work, [*missing.values()], at_once), what, total=len(missing))
 
     def _attempts(
         self, setting: Setting, places: Sequence[Place], rivals: Sequence[FrozenTrial] | None
