@@ -303,7 +303,9 @@ def measure_precision(method: str) -> dict[str, float]:
     params = load_params()
     found: dict[str, list[float]] = {"fp32": [], "bf16": []}
     for precision, values in found.items():
-        fitter = Fitter("quick", fit_params(params, "quick", method).model_copy(update={"precision": precision}))
+        fitter = Fitter(
+            "quick", fit_params(params, "quick", "methods", method).model_copy(update={"precision": precision})
+        )
         for cell in fitter.params.cells():
             (fitted,) = fitter.fitted((cell,))
             split = fitter.features(cell.dataset, cell.backbone).split

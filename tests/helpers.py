@@ -19,6 +19,10 @@ import yaml
 from warm import Warm
 
 ROOT = Path(__file__).resolve().parents[1]
+TINY: dict[str, Any] = {
+    "datasets": ["digits"], "backbones": ["vit_micro"], "overrides": {}, "settings_of": None, "most_steps": None,
+}  # fmt: skip
+"""What makes the profile `quick` one for tests: images that scikit-learn brings, and a backbone of 64 dimensions."""
 
 
 def make_checkout(
@@ -43,7 +47,7 @@ def make_checkout(
         shutil.copy(ROOT / name, folder)
     (folder / "results").mkdir()
     shutil.copy(ROOT / "results" / "published.csv", folder / "results")
-    profile = {"datasets": [*datasets], "bits": [*bits], "seeds": [*seeds], "views": views, "overrides": {}}
+    profile = {"datasets": [*datasets], "bits": [*bits], "seeds": [*seeds], "views": views}
     write_params(folder, small_params(methods, profile, epochs))
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     (folder / ".dvc" / "tmp").mkdir()
@@ -65,7 +69,7 @@ def copy_pipelines(folder: Path) -> None:
 def small_params(methods: Sequence[str], profile: dict[str, Any], epochs: int) -> dict[str, Any]:
     """params.yaml with these methods and one profile, `quick`, changed by `profile`."""
     params: dict[str, Any] = read_params(ROOT)
-    quick = params["profiles"]["quick"] | profile
+    quick = params["profiles"]["quick"] | TINY | profile
     params["profiles"] = {"quick": quick}
     keep_methods(params, methods)
     params["backbones"] = {name: params["backbones"][name] for name in quick["backbones"]}
@@ -74,11 +78,11 @@ def small_params(methods: Sequence[str], profile: dict[str, Any], epochs: int) -
             block["epochs"]["value"] = epochs
     for block in params["backbones"].values():
         block["weights"]["epochs"] = epochs
-    return params | {"ablations": {}, "controls": [], "claims": []}
+    return params | {"ablations": {}, "controls": [], "references": []}
 
 
 def keep_methods(params: dict[str, Any], methods: Sequence[str]) -> None:
-    """Take all other methods out of params.yaml, but not out of what names them: ablations, controls and claims."""
+    """Take all other methods out of params.yaml, but not out of what names them: ablations, controls and references."""
     params["methods"] = {name: params["methods"][name] for name in methods}
     for blocks in (params["official"], params["search"]["spaces"]):
         for name in set(blocks) - set(methods):

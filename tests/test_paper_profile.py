@@ -140,7 +140,7 @@ def shrunken(params: dict[str, Any], names: list[str], chosen: list[str]) -> dic
     for block in datasets.values():
         block["k"] = 10
     cut = {"profiles": {"paper": profile}, "backbones": backbones, "datasets": datasets}
-    return params | cut | {"ablations": {}, "controls": [], "claims": []}
+    return params | cut | {"ablations": {}, "controls": [], "references": []}
 
 
 def write_weights(folder: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,11 +86,11 @@ def test_dvc_caches_what_is_not_in_git_and_nothing_else(path: str) -> None:
 
 @pytest.fixture(scope="module")
 def project(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout that has run once, with a claim."""
+    """A checkout that has run once, with methods to compare with."""
     folder = finished(tmp_path_factory.mktemp("pipelines") / "project")
-    write_params(folder, {**read_params(folder), "claims": [{"winners": ["nsh"], "losers": ["lsh"]}]})
+    write_params(folder, {**read_params(folder), "references": ["lsh"]})
     assert stages_run(dvc(folder, "repro")) == ["params", "report"]
-    assert "NSH beats LSH" in (folder / "results" / "quick" / "claims.csv").read_text()
+    assert ",nsh,lsh," in (folder / "results" / "quick" / "standings.csv").read_text()
     return folder
 
 

@@ -16,7 +16,7 @@ from helpers import ROOT, audit, run
 
 from hashbench import results
 
-BOARDS = {"digits": "quick", "digits_mosaic": "quick", "cifar10_jpeg": "cifar10-jpeg"}
+BOARDS = {"cifar10_6000": "quick", "cifar10_mosaic": "quick", "cifar10_jpeg": "cifar10-jpeg"}
 NO_WAY_OUT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 needs_mkdocs = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None, reason="needs the group docs: uv sync --group docs"
@@ -164,7 +164,7 @@ def test_the_findings_are_those_of_the_methods_page(site):
 
 @needs_mkdocs
 def test_a_leaderboard_is_whole_without_scripts_and_well_formed(site):
-    page = board_of(site, "digits")
+    page = board_of(site, "cifar10_6000")
     assert '<form class="board-filter" hidden aria-label' in page.text
     assert page.text.count("<caption") == 1
     assert all(head.get("scope") in ("col", "row", "rowgroup") for head in page.heads)
@@ -205,7 +205,7 @@ window.addEventListener("load", () => {
 
 @needs_mkdocs
 def test_rows_are_sorted_and_filtered_in_a_browser(site, chromium):
-    page = board_of(site, "digits")
+    page = board_of(site, "cifar10_6000")
     text = page.text.replace("</body>", PROBE + "</body>")
     dom, console = chromium(text, "--window-size=1280,900", folder=page.path.parent)
     assert console == []
@@ -232,8 +232,8 @@ def test_rows_are_sorted_and_filtered_in_a_browser(site, chromium):
 
 @needs_mkdocs
 @pytest.mark.parametrize(("name", "flags"), [
-    ("leaderboard/digits.html", ["--window-size=1280,900"]),
-    ("leaderboard/digits.html", ["--window-size=390,800", "--blink-settings=preferredColorScheme=0"]),
+    ("leaderboard/cifar10_6000.html", ["--window-size=1280,900"]),
+    ("leaderboard/cifar10_6000.html", ["--window-size=390,800", "--blink-settings=preferredColorScheme=0"]),
     ("leaderboards.html", ["--window-size=390,800"]),
 ], ids=["light", "dark on a phone", "page of all"])  # fmt: skip
 def test_axe_finds_nothing(site, chromium, name, flags):
@@ -247,10 +247,10 @@ def test_axe_finds_nothing(site, chromium, name, flags):
 def small(tmp_path):
     """A checkout whose `quick` has one method, and a submission of its numbers."""
     lines = (ROOT / "results" / "quick" / "table1.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines[1:] if line.startswith("digits,vit_micro,wch,")]
+    kept = [line for line in lines[1:] if line.startswith("cifar10_6000,tf_efficientnet_lite0_96px,wch,")]
     submitted = [line.replace(",wch,", ",mine,").rpartition(",")[0] + ",submitted\n" for line in kept[:1]]
     records = (ROOT / "results" / "quick" / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    ours = [line for line in records if '"dataset": "digits"' in line and '"method": "wch"' in line]
+    ours = [line for line in records if '"dataset": "cifar10_6000"' in line and '"method": "wch"' in line]
     theirs = [line.replace('"reproduced"', '"submitted"').replace('"wch"', '"mine"') for line in ours[:3]]
     notes = "title: <My> method\npaper: A. Author, 2026\ncode: none\nnote: none\n"
     write(tmp_path / "results" / "quick", {"table1.csv": [lines[0], *kept, *submitted], "records.jsonl": ours})
@@ -289,8 +289,10 @@ def test_submitted_rows_stand_apart_and_say_so(small, leaderboards):
 def test_rows_of_different_splits_stand_apart(small, leaderboards):
     other = shutil.copytree(small / "results" / "quick", small / "results" / "cpu")
     records = (other / "records.jsonl").read_text(encoding="utf-8")
-    (other / "records.jsonl").write_text(records.replace("a6f4788cb8f2", "0123456789ab"), encoding="utf-8")
-    kept = (other / "table1.csv").read_text(encoding="utf-8").rpartition("digits,")[0]
+    (other / "records.jsonl").write_text(
+        re.sub(r'(?<="split_digest": ")[0-9a-f]{12}', "0123456789ab", records), encoding="utf-8"
+    )
+    kept = (other / "table1.csv").read_text(encoding="utf-8").rpartition("cifar10_6000,")[0]
     (other / "table1.csv").write_text(kept, encoding="utf-8")
     (board,) = leaderboards.boards_of(small)
     headings = [heading for heading, _ in board.sections]

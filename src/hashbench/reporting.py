@@ -17,7 +17,7 @@ from hashbench.artefacts.submissions import read_notes, read_submitted, submissi
 from hashbench.config.selection import MethodTexts, ReportParams
 from hashbench.data.base import Dataset
 from hashbench.evaluation import code_statistics
-from hashbench.evaluation.ties import rank_groups, tied_with_best
+from hashbench.evaluation.ties import compared_with, holm, rank_groups, tied_with_best
 from hashbench.fitting import new_method
 from hashbench.learning.texts import MARKS
 from hashbench.methods.base import Method
@@ -26,7 +26,6 @@ from hashbench.records import Cell, RunRecord
 from hashbench.report.build import Write, render_ablation, render_tuning
 from hashbench.report.bundle import (
     Ablation,
-    Contest,
     Gallery,
     HyperparameterNote,
     MethodCard,
@@ -36,6 +35,7 @@ from hashbench.report.bundle import (
     Variant,
 )
 from hashbench.report.published import open_published
+from hashbench.report.standings import Compared
 from hashbench.report.tables.model import Table
 from hashbench.types import Array, Codes, Split
 
@@ -58,10 +58,15 @@ def tables_bundle_of(params: ReportParams, layout: Layout) -> ReportBundle:
         seconds=read_seconds(layout.seconds),
         controls=tuple(params.controls),
         published=open_published(layout.root / "results" / "published.csv"),
-        contests=tuple(Contest(tuple(claim.winners), tuple(claim.losers)) for claim in params.claims),
+        references=tuple(params.references),
+        compared=_compared(params),
         left_out=params.left_out,
         submissions=submissions_of(layout),
     )
+
+
+def _compared(params: ReportParams) -> Compared:
+    return lambda ap, method: holm(compared_with(ap, method, seed=params.base_seed))
 
 
 def submissions_of(layout: Layout) -> tuple[Submission, ...]:
@@ -146,6 +151,7 @@ def _bundle_beside(params: ReportParams, layout: Layout, sources: Sequence[Layou
         dataset_titles=params.dataset_titles,
         backbone_titles=params.backbone_titles,
         tied=lambda ap: tied_with_best(ap, seed=params.base_seed),
+        compared=_compared(params),
         controls=tuple(params.controls),
         left_out=params.left_out if layout.group == "official" else {},
     )
@@ -176,7 +182,9 @@ def _card(name: str, texts: MethodTexts) -> MethodCard:
         paper=method_class.paper,
         deviations=deviations_of(new_method(name, method_class, values), texts.backbone_is_trained),
         hyperparameters=tuple(
-            HyperparameterNote(key, entry.value, entry.source, entry.note)
+            HyperparameterNote(
+                key, entry.value, entry.source, entry.note, texts.most_steps if key in texts.lengths else None
+            )
             for key, entry in texts.hyperparameters.items()
         ),
         under_study=texts.under_study,

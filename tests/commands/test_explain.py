@@ -20,7 +20,7 @@ from hashbench.evaluation.command import run as evaluate_file
 from hashbench.evaluation.readers import Reading, Sources
 
 QUICK = ROOT / "results" / "quick"
-RUN = "digits-vit_micro-lsh-16-0"
+RUN = "cifar10_6000-tf_efficientnet_lite0_96px-lsh-16-0"
 
 
 def explained(capsys, *arguments):
@@ -36,7 +36,7 @@ def kept():
     splits = {path.stem: read_split(path) for path in (QUICK / "splits").glob("*.safetensors")}
     record = next(each for each in read_records(QUICK / "records.jsonl") if each.cell.name == RUN)
     query, database = read_kept_codes(QUICK / "codes" / "lsh.safetensors", splits)[record.cell]
-    split = splits["digits"]
+    split = splits["cifar10_6000"]
     return {
         "query_codes": query.unpack(),
         "db_codes": database.unpack(),

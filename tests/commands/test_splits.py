@@ -15,7 +15,7 @@ from hashbench.data.splits import PROTOCOLS
 from hashbench.errors import HashbenchError
 from hashbench.types import Split
 
-DIGITS = ROOT / "results" / "quick" / "splits" / "digits.safetensors"
+SPLIT = ROOT / "results" / "quick" / "splits" / "cifar10_6000.safetensors"
 
 
 @pytest.fixture
@@ -32,28 +32,28 @@ def call(monkeypatch, capsys):
 
 
 def test_the_split_of_a_protocol_is_that_of_the_results(call, tmp_path):
-    digest = read_split(DIGITS).digest
-    assert f"digest {digest}" in call("export", "digits_200_500_1097", "--out", tmp_path / "lists")
+    digest = read_split(SPLIT).digest
+    assert f"digest {digest}" in call("export", "cifar10_200_1000_4800", "--out", tmp_path / "lists")
     printed = call("check", tmp_path / "lists")
-    assert "protocols with these counts:\n  digits_200_500_1097: all counts agree" in printed
-    assert "the same rows, order and labels as results/quick/splits/digits.safetensors" in printed
+    assert "protocols with these counts:\n  cifar10_200_1000_4800: all counts agree" in printed
+    assert "the same rows, order and labels as results/quick/splits/cifar10_6000.safetensors" in printed
     assert "20 to 20 queries a class" in printed
 
 
 @pytest.mark.parametrize("form", ["txt", "csv", "npz"])
 def test_a_split_file_is_exported_and_imported_again(call, tmp_path, form):
     target = tmp_path / f"lists.{form}"
-    call("export", DIGITS, "--format", form, "--out", target)
+    call("export", SPLIT, "--format", form, "--out", target)
     call("import", target, "--out", tmp_path / "again.safetensors")
-    assert (tmp_path / "again.safetensors").read_bytes() == DIGITS.read_bytes()
+    assert (tmp_path / "again.safetensors").read_bytes() == SPLIT.read_bytes()
 
 
 def test_counts_that_are_short_or_over_are_told(call, tmp_path):
-    call("export", DIGITS, "--format", "hashnet", "--out", tmp_path)
+    call("export", SPLIT, "--format", "hashnet", "--out", tmp_path)
     path = tmp_path / "database.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[3:]))
     printed = call("check", tmp_path)
-    assert "no protocol has these counts; the nearest:\n  digits_200_500_1097: database 3 short;" in printed
+    assert "no protocol has these counts; the nearest:\n  cifar10_200_1000_4800: database 3 short;" in printed
 
 
 def test_a_protocol_that_no_data_set_has_needs_one(call, tmp_path):

@@ -22,9 +22,9 @@ from hashbench.fingerprint import program_of
 from hashbench.report.build import tables_of
 from hashbench.reporting import tables_bundle_of
 
-PROTOCOL = "digits_200_500_1097"
+PROTOCOL, BACKBONE = "cifar10_200_1000_4800", "tf_efficientnet_lite0_96px"
 ARGUMENTS = {
-    "--method": "mine", "--paper": "A. Author, My method, 2026", "--protocol": PROTOCOL, "--backbone": "vit_micro",
+    "--method": "mine", "--paper": "A. Author, My method, 2026", "--protocol": PROTOCOL, "--backbone": BACKBONE,
     "--bits": "16", "--seed": "0", "--title": "My method",
 }  # fmt: skip
 
@@ -48,7 +48,7 @@ def clone(results, tmp_path, monkeypatch):
     return tmp_path / "clone"
 
 
-def codes(bits=16, seed=0, dataset="digits"):
+def codes(bits=16, seed=0, dataset="cifar10_6000"):
     """A file's arrays as a researcher's own program makes them: random projections of noise and labels, by NumPy."""
     split = read_split(ROOT / "results" / "quick" / "splits" / f"{dataset}.safetensors")
     rng = np.random.default_rng(seed)
@@ -58,9 +58,11 @@ def codes(bits=16, seed=0, dataset="digits"):
     return {
         "query_codes": signs[split.query],
         "db_codes": signs[split.database],
-        "query_labels": split.labels[split.query].argmax(axis=1) if dataset == "digits" else split.labels[split.query],
+        "query_labels": split.labels[split.query].argmax(axis=1)
+        if dataset == "cifar10_6000"
+        else split.labels[split.query],
         "db_labels": split.labels[split.database].argmax(axis=1)
-        if dataset == "digits"
+        if dataset == "cifar10_6000"
         else split.labels[split.database],
     }
 
@@ -81,7 +83,7 @@ def test_submitted_codes_stand_in_the_table_survive_verify_and_a_flipped_bit_is_
     submitted()
     submitted(codes(seed=1), seed="1")
     submitted(codes(32), bits="32")
-    submitted(codes(dataset="digits_mosaic"), protocol="digits_mosaic_200_500_1000")
+    submitted(codes(dataset="cifar10_mosaic"), protocol="mosaic_200_1000_2000")
     assert call(verify, "submissions") == 0
     assert "submissions: 4 runs of 1 methods recomputed from their codes, no differences" in capsys.readouterr().out
 
@@ -95,7 +97,7 @@ def test_submitted_codes_stand_in_the_table_survive_verify_and_a_flipped_bit_is_
     assert lines[-1].startswith("| My method (")
     assert "; submitted) |" in lines[-1]
     assert f"{np.mean(maps):.3f} ± {np.std(maps, ddof=1):.3f}" in lines[-1]
-    assert lines[-1].count("–") == 3  # 64 bits of digits, 32 and 64 of mosaics: not submitted
+    assert lines[-1].count("–") == 3  # 64 bits of CIFAR-10, 32 and 64 of mosaics: not submitted
     assert "My method: A. Author, My method, 2026" in printed
 
     path = clone / "submissions" / "mine" / "codes.safetensors"
@@ -103,7 +105,7 @@ def test_submitted_codes_stand_in_the_table_survive_verify_and_a_flipped_bit_is_
     flip_a_byte(path, path.stat().st_size - 700)
     assert call(verify, "submissions") == 1
     said = capsys.readouterr().out
-    assert "codes.safetensors is damaged (digits" in said
+    assert "codes.safetensors is damaged (cifar10_6000" in said
     (cell,) = [cell for cell in before if cell.name in said]
     assert f"{cell.name}: bit " in said
     assert "is flipped); restore it from git" in said
@@ -163,7 +165,9 @@ def test_another_evaluator_is_stale_refused_by_the_table_and_mended_by_submittin
     write_records(path, [record.model_copy(update={"evaluator": "0" * 12})])
     assert call(verify, "submissions") == 1
     assert "stale, evaluated by sources of digest 000000000000" in capsys.readouterr().out
-    with pytest.raises(HashbenchError, match="the submission mine on digits has another evaluator \\(000000000000\\)"):
+    with pytest.raises(
+        HashbenchError, match="the submission mine on cifar10_6000 has another evaluator \\(000000000000\\)"
+    ):
         call(table, "table1")
     call(submit, "submissions/mine")
     assert call(verify, "submissions") == 0
@@ -201,10 +205,10 @@ def changed(**arrays):
     ("arrays", "options", "said"),
     [
         (codes(32), {}, "its query codes have 32 bits, not 16 as --bits says"),
-        (changed(query_labels=codes()["query_labels"][::-1]), {}, "split digits_200_500_1097 (queries whose"),
+        (changed(query_labels=codes()["query_labels"][::-1]), {}, "split cifar10_200_1000_4800 (queries whose"),
         (changed(db_codes=codes()["db_codes"][:-1], db_labels=codes()["db_labels"][:-1]), {}, "database of 1,096"),
         (changed(query_rows=np.arange(200), db_rows=np.arange(1097)), {}, "its query rows are not those of the split"),
-        (None, {"protocol": "cifar10_1000_5000_54000"}, "profile quick has the protocols digits_200"),
+        (None, {"protocol": "cifar10_1000_5000_54000"}, "profile quick has the protocols cifar10_200"),
         (None, {"method": "My Method"}, "--method 'My Method' is not a name of small letters, digits and _"),
         (None, {"method": "itq"}, "params.yaml has a method itq: give the submission a name of its own"),
         (None, {"seed": "-1"}, "--seed must be a whole number from 0"),
@@ -222,7 +226,10 @@ def test_what_does_not_fit_the_split_or_the_rules_is_refused(clone, arrays, opti
 
 def test_a_submission_stays_as_it_is(clone):
     submitted()
-    with pytest.raises(HashbenchError, match="has codes of digits-vit_micro-mine-16-0: a submission stays as it is"):
+    with pytest.raises(
+        HashbenchError,
+        match="has codes of cifar10_6000-tf_efficientnet_lite0_96px-mine-16-0: a submission stays as it is",
+    ):
         submitted(codes(seed=1))
     with pytest.raises(HashbenchError, match="says something else of the method"):
         submitted(codes(seed=1), seed="1", paper="another")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import keep_methods, read_params, write_params
+from helpers import TINY, keep_methods, read_params, write_params
 
 from hashbench.artefacts.features import write_blocks, write_record
 from hashbench.artefacts.layout import Layout
@@ -33,9 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile `quick` of one data set of five groups, with features of all rows and of two views, and no weights."""
     folder = tmp_path_factory.mktemp("project")
     params: dict[str, Any] = read_params(ROOT)
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=["digits"], bits=[12, 16], seeds=[0, 1], views=2, overrides={})
-    params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "claims": []}
+    quick = params["profiles"]["quick"] | TINY | {"bits": [12, 16], "seeds": [0, 1], "views": 2}
+    params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "references": []}
     keep_methods(params, ("nsh", "contrastive", "lsh"))
     for name in ("nsh", "contrastive"):
         params["methods"][name]["epochs"]["value"] = 2

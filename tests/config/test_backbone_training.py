@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, read_params, write_params
+from helpers import ROOT, TINY, read_params, write_params
 
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import FitParams, feature_params, fit_params, report_params
@@ -28,7 +28,7 @@ def params_with(tmp_path: Path) -> Callable[..., Params]:
 
     def load(**quick: Any) -> Params:
         value = copy.deepcopy(GOOD)
-        value["profiles"] = {"quick": {**value["profiles"]["quick"], **quick}}
+        value["profiles"] = {"quick": {**value["profiles"]["quick"], **TINY, **quick}}
         value["ablations"] = VARIANTS
         write_params(tmp_path, value)
         return load_params(tmp_path / "params.yaml")
@@ -174,7 +174,7 @@ def test_an_augmentation_of_its_own_is_that_of_a_method_and_its_variants(params_
     )
     found = {name: params_of_fit(params, name).augmentations for name in ("wch", *VARIANTS, "nsh")}
     assert found["wch"] == feature_params(params, "quick").augmentations
-    assert set(found["wch"]) == {"digits", "digits_mosaic"}
+    assert set(found["wch"]) == {"digits"}
     for name, augmentation in {"nsh": "simclr_crop20", "sorted_by_tanh": "simclr_crop20"}.items():
         assert found[name] == dict.fromkeys(found["wch"], params.augmentations[augmentation])
     assert found["both_ways_too"] == dict.fromkeys(found["wch"], params.augmentations["simclr_crop50"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, read_params
+from helpers import ROOT, TINY, read_params
 
 from hashbench.config.left_out import left_out_of, provided_by, texts_of
 from hashbench.config.params import Params, load_params
@@ -22,7 +22,9 @@ SENTENCE = (
 @pytest.fixture
 def params(monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(ROOT)
-    return load_params(ROOT / "params.yaml")
+    params = load_params(ROOT / "params.yaml")
+    quick = params.profiles["quick"].model_copy(update=TINY)
+    return params.model_copy(update={"profiles": {**params.profiles, "quick": quick}})
 
 
 def with_texts(params: Params, **files: str) -> Params:

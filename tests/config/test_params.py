@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, read_params, to_yaml
+from helpers import ROOT, TINY, read_params, to_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -187,7 +187,7 @@ def with_variants(folder: Path, **quick: Any) -> Params:
     """The project's file with these variants alone, and a profile `quick` that says this too."""
     value = copy.deepcopy(GOOD)
     value["profiles"] = {
-        name: {**block, **(quick if name == "quick" else {})}
+        name: {**block, **(TINY | quick if name == "quick" else {})}
         for name, block in value["profiles"].items()
         if name in ("quick", "cpu")
     }

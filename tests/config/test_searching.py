@@ -15,6 +15,7 @@ from hashbench.config.lengths import cut, steps_an_epoch, steps_of
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import evaluate_params, fit_params, report_params, search_params
 from hashbench.errors import HashbenchError
+from hashbench.search.hold_outs import n_fitted
 
 GOOD: dict[str, Any] = read_params(ROOT)
 
@@ -61,6 +62,9 @@ def loaded(folder: Path, **places: Any) -> Params:
         ("official__nsh", {"n": {"value": 1, "source": "paper"}}, "official.nsh: unknown name 'n'"),
         ("official__nsj", {}, "official: unknown name 'nsj'"),
         ("official__nsh__epochs", {"value": 0, "source": "paper"}, "key 'official.nsh.epochs.value' is 0"),
+        ("profiles__cpu__settings_of", "cpi", "profiles.cpu.settings_of: unknown name 'cpi'; did you mean 'cpu'?"),
+        ("profiles__cpu__settings_of", "cpu", "it must be another profile that has no settings_of itself"),
+        ("profiles__cpu__settings_of", "quick", "key 'profiles.cpu.settings_of' is 'quick'; it must be another"),
         ("profiles__quick__most_steps", 2.5, "key 'profiles.quick.most_steps' is 2.5"),
         ("profiles__quick__most_steps", 3, "key 'profiles.quick.most_steps' is 3; it must be above search.steps.low, "),
     ],
@@ -75,10 +79,10 @@ def test_a_wrong_block_is_refused_in_one_sentence(tmp_path: Path, place: str, va
 def test_a_space_decides_no_fit_and_no_table(tmp_path: Path) -> None:
     before, after = loaded(tmp_path), loaded(tmp_path, search__spaces__nsh={"m": [2, 5]}, search__trials=99)
     for method in before.methods:
-        found = [fit_params(params, "quick", "methods", method) for params in (before, after)]
+        found = [fit_params(params, "cpu", "methods", method) for params in (before, after)]
         assert found[0] == found[1]
-    assert report_params(after, "quick", "methods") == report_params(before, "quick", "methods")
-    assert search_params(after, "quick", "nsh") != search_params(before, "quick", "nsh")
+    assert report_params(after, "cpu", "methods") == report_params(before, "cpu", "methods")
+    assert search_params(after, "cpu", "nsh") != search_params(before, "cpu", "nsh")
 
 
 def test_official_settings_lie_over_a_profile_and_its_overrides(tmp_path: Path) -> None:
@@ -96,6 +100,25 @@ def test_official_settings_lie_over_a_profile_and_its_overrides(tmp_path: Path) 
     assert params.official_method("contrastive", "quick") == params.method("contrastive", "quick")
 
 
+def test_a_profile_with_the_settings_of_another_has_its_overrides_below_its_own(tmp_path: Path) -> None:
+    of_another = {
+        "nsh": {"m": {"value": 3, "source": "search"}, "quantisation": {"value": 0.9, "source": "ours"}},
+        "lsh": {},
+    }
+    own = {"nsh": {"m": {"value": 4, "source": "ours"}}, "itq": {"iterations": {"value": 7, "source": "ours"}}}
+    of = {"profiles__cpu__overrides": of_another, "profiles__quick__settings_of": "cpu"}
+    shared = loaded(tmp_path, **of)
+    for method in shared.methods:
+        assert shared.method(method, "quick") == shared.method(method, "cpu")
+    params = loaded(tmp_path, **of, profiles__quick__overrides=own)
+    found = params.method("nsh", "quick").values
+    assert (found["m"], found["quantisation"]) == (4, 0.9)
+    assert params.method("itq", "quick").values["iterations"] == 7
+    assert params.settings("nsh", "quick")["present"]["m"] == 4
+    before = shared.settings("nsh", "quick")["present"]
+    assert before == {**shared.methods["nsh"].values, "quantisation": 0.9}, "the search of another is no own setting"
+
+
 def test_methods_with_something_to_search_have_official_settings(tmp_path: Path) -> None:
     params = loaded(tmp_path, profiles__quick__methods=["nsh", "lsh", "itq"])
     assert params.names("quick", "official") == ["nsh", "itq"]
@@ -107,19 +130,23 @@ def test_methods_with_something_to_search_have_official_settings(tmp_path: Path)
 
 def test_lengths_of_official_settings_are_cut_where_the_rows_are_known(tmp_path: Path) -> None:
     params = loaded(tmp_path, search__steps={"low": 10, "high": 100})
-    fit = fit_params(params, "quick", "official", "nsh")
+    fit = fit_params(params, "cpu", "official", "nsh")
     assert fit.hyperparameters["epochs"] == 200
-    assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 10}
-    searched = fit_params(params, "quick", "methods", "nsh")
+    in_search = search_params(params, "cpu", "nsh")
+    assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 100 // (350 // 50)}
+    assert fit.hyperparameters_for(500) == cut(in_search.official, ["epochs"], n_fitted(500), 100)
+    searched = fit_params(params, "cpu", "methods", "nsh")
     assert searched.hyperparameters_for(500) == searched.hyperparameters
 
 
 def test_a_profile_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
     steps = {"low": 10, "high": 500, "log": True}
-    params = loaded(tmp_path, search__steps=steps, profiles__quick__most_steps=100)
-    assert fit_params(params, "quick", "official", "nsh").hyperparameters_for(500)["epochs"] == 10
+    params = loaded(tmp_path, search__steps=steps, profiles__quick__most_steps=50)
+    assert fit_params(params, "quick", "official", "nsh").hyperparameters_for(500)["epochs"] == 50 // (350 // 50)
+    present = fit_params(params, "quick", "methods", "nsh")
+    assert present.hyperparameters_for(500) == {**present.hyperparameters, "epochs": 50 // (350 // 64)}
     searched = {name: search_params(params, name, "nsh").budget.steps for name in ("quick", "cpu")}
-    assert (searched["quick"].low, searched["quick"].high, searched["quick"].log) == (10, 100, True)
+    assert (searched["quick"].low, searched["quick"].high, searched["quick"].log) == (10, 50, True)
     assert searched["cpu"].high == 500
 
 

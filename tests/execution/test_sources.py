@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT, read_params
+from helpers import ROOT, TINY, read_params
 
 from hashbench.artefacts.layout import Layout
 from hashbench.config.params import Params
@@ -35,7 +35,7 @@ def link() -> Callable[..., set[str]]:
         params = read_params(ROOT)
         blocks = {name: {**params["datasets"]["digits"], "k": None, **block} for name, block in datasets.items()}
         params["datasets"] |= blocks
-        params["profiles"]["quick"] |= {"datasets": list(datasets), "backbones": ["vgg16"]}
+        params["profiles"]["quick"] |= TINY | {"datasets": list(datasets), "backbones": ["vgg16"]}
         link_sources(Params.model_validate(params), "quick", LAYOUT)
         return {
             path.relative_to(LAYOUT.sources).as_posix()

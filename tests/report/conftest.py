@@ -13,7 +13,7 @@ from helpers import ablation
 
 from hashbench.records import CellSeconds, EvaluationSummary, FitRecord, RunRecord
 from hashbench.report.build import ablation_of, render_ablation, render_report, tables_of
-from hashbench.report.bundle import Contest, Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
+from hashbench.report.bundle import Gallery, HyperparameterNote, MethodCard, PerClass, ReportBundle
 from hashbench.report.published import Published
 from hashbench.report.tables.model import Table
 from hashbench.types import Paper
@@ -116,6 +116,12 @@ def crude_groups(ap: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:
     return {method: places[mean] for method, mean in means.items()}
 
 
+def crude_p_values(ap: Mapping[str, np.ndarray[Any, Any]], reference: str) -> dict[str, float]:
+    """0 for whoever's mean differs from that of the reference in three digits, and 1 for all others."""
+    means = {method: round(float(values.mean()), 3) for method, values in ap.items()}
+    return {method: float(mean == means[reference]) for method, mean in means.items() if method != reference}
+
+
 @pytest.fixture
 def record() -> Callable[..., RunRecord]:
     """`record(method_number, dataset, bits, seed, **changes)`."""
@@ -154,7 +160,8 @@ def make_bundle() -> Callable[..., ReportBundle]:
             "seconds": {r.cell: seconds_of(r) for r in records},
             "methods": {NAMES[number][0]: card(number) for number in range(n_methods)},
             "dataset_titles": DATASETS, "backbone_titles": {"tiny-vit": "Tiny ViT"},
-            "tied": nearly_as_good, "rank_groups": crude_groups, "correlations": correlations, "galleries": galleries,
+            "tied": nearly_as_good, "rank_groups": crude_groups, "compared": crude_p_values,
+            "correlations": correlations, "galleries": galleries,
             "per_class": tuple(PerClass(d, ("a", "b", "c", "d", "e"), labels) for d in DATASETS),
         }  # fmt: skip
         return ReportBundle(**(fields | changes))
@@ -198,7 +205,6 @@ def small_bundle(make_bundle: Callable[..., ReportBundle]) -> ReportBundle:
     published = (
         Published("alpha", "toys", "60/200/500", "Tiny ViT", "100", 16, 0.7, "https://example.org", True, "a <note>"),
     )
-    contests = (Contest(("alpha",), ("beta", "gamma")),)
     galleries, classes = bundle.galleries[:1], bundle.per_class[:1]
     return replace(
         bundle,
@@ -207,7 +213,8 @@ def small_bundle(make_bundle: Callable[..., ReportBundle]) -> ReportBundle:
         seconds={r.cell: bundle.seconds[r.cell] for r in kept},
         galleries=galleries,
         per_class=classes,
-        contests=contests,
+        controls=("alpha",),
+        references=("gamma",),
         published=published,
     )
 

@@ -50,11 +50,10 @@ for group in ("methods", "ablations"):
 
 @pytest.fixture(scope="module")
 def made(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a project whose pipeline has run, with one ablation and a claim."""
+    """The folder of a project whose pipeline has run, with one ablation and a control."""
     folder = finished(tmp_path_factory.mktemp("commands") / "project")
     ablations = {"nsh_m1": {**read_params(ROOT)["ablations"]["nsh_m1"], "against": "nsh"}}
-    claims = [{"winners": ["nsh"], "losers": ["lsh"]}]
-    write_params(folder, {**read_params(folder), "ablations": ablations, "controls": ["lsh"], "claims": claims})
+    write_params(folder, {**read_params(folder), "ablations": ablations, "controls": ["lsh"], "references": []})
     run_warm(folder, "python", "-c", WITH_ABLATIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -19,10 +19,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, make_bundle, change):
-    """The working directory of a project with the runs of two methods on the digits in results/quick."""
+    """The working directory of a project with the runs of two methods on one data set in results/quick."""
     names = {"alpha": "wch", "beta": "nsh"}
     runs = [run for run in make_bundle(2).records if run.dataset == "toys"]
-    runs = [change(run, dataset="digits", method=names[run.method]) for run in runs]
+    runs = [change(run, dataset="cifar10_6000", method=names[run.method]) for run in runs]
     path = tmp_path / "results" / "quick"
     path.mkdir(parents=True)
     write_records(path / "records.jsonl", runs[::-1])
@@ -74,7 +74,7 @@ def test_the_examples_of_the_page_run_and_say_what_it_says(folder):
     for code in blocks:
         exec(compile(code, PAGE.name, "exec"), names)
     maps = [run.evaluation.map for run in folder if (run.method, run.bits) == ("nsh", 32)]
-    row = names["table"].loc["digits", "tiny-vit", "nsh"]
+    row = names["table"].loc["cifar10_6000", "tiny-vit", "nsh"]
     assert row["mean", 32] == pytest.approx(np.mean(maps))
     assert row["std", 32] == pytest.approx(np.std(maps, ddof=1))
     assert names["luckiest"].index.tolist() == ["nsh", "wch"]

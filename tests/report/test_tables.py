@@ -146,7 +146,7 @@ def test_a_cell_that_was_not_run_is_empty(make_bundle):
 
 def test_table2_reports_bounds_and_empty_handed_queries(make_bundle):
     table = table2(Results(make_bundle(2)), "tiny")
-    assert [c.label for c in table.columns] == ["at 100", "precision", "found nothing", "worst", "expected", "best"]
+    assert [c.label for c in table.columns] == ["at 10", "precision", "found nothing", "worst", "expected", "best"]
     worst, expected, best = (table.rows[0].cells[i].value for i in (3, 4, 5))
     assert worst < expected < best
     found_nothing = [row.cells[2] for row in table.rows if row.heading.label == "Beta_2"]

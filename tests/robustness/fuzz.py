@@ -179,11 +179,12 @@ def documents(target: str) -> Any:
     import yaml
 
     whole = yaml.safe_load((ROOT / "params.yaml").read_text())
-    profile, names = whole["profiles"]["quick"], list(whole["methods"])[:3]
+    tiny = {"datasets": ["digits"], "backbones": ["vit_micro"], "settings_of": None, "most_steps": None}
+    profile, names = whole["profiles"]["quick"] | tiny, list(whole["methods"])[:3]
     backbone, dataset = profile["backbones"][0], whole["datasets"]["digits"]
     return {
         **whole,
-        "profiles": {"quick": {**profile, "datasets": ["digits"]}},
+        "profiles": {"quick": profile},
         "datasets": {"digits": dataset},
         "augmentations": {dataset["augmentation"]: whole["augmentations"][dataset["augmentation"]]},
         "backbones": {backbone: whole["backbones"][backbone]},
@@ -191,7 +192,7 @@ def documents(target: str) -> Any:
         "official": {name: whole["official"][name] for name in names if name in whole["official"]},
         "search": whole["search"] | {"spaces": {name: whole["search"]["spaces"][name] for name in names}},
         "ablations": {},
-        "claims": [{"winners": names[:1], "losers": names[1:]}],
+        "references": names[1:],
     }
 
 

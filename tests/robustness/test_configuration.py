@@ -43,9 +43,7 @@ class Case:
 def places(value: Any, keys: Keys = ()) -> list[Keys]:
     """Every key of params.yaml whose absence, name, type or value is checked."""
     found = [keys] if keys and keys[-1] not in ("note", "overrides", "arguments") else []
-    if isinstance(value, dict) and (
-        not keys or keys[-1] not in ("overrides", "arguments", "claims", "official", "spaces")
-    ):
+    if isinstance(value, dict) and (not keys or keys[-1] not in ("overrides", "arguments", "official", "spaces")):
         found += [place for key, inner in value.items() for place in places(inner, (*keys, key))]
     return found
 
@@ -176,7 +174,6 @@ def out_of_range(draw: st.DrawFn) -> Case:
 def contradictory(draw: st.DrawFn) -> Case:
     profile = draw(st.sampled_from(list(GOOD["profiles"])))
     method = draw(st.sampled_from(list(GOOD["methods"])))
-    winner, loser = GOOD["claims"][0]["winners"][0], GOOD["claims"][0]["losers"][0]
     sorted_by = next(name for name, block in GOOD["methods"].items() if "m" in block)
     anchored = next(name for name, block in GOOD["methods"].items() if "anchors" in block)
     with_protocol = [name for name, block in GOOD["datasets"].items() if block["protocol"][-1].isdigit()]
@@ -193,10 +190,9 @@ def contradictory(draw: st.DrawFn) -> Case:
                 ((*where, "backbones"), ["vgg61"], "'vgg61'", "did you mean 'vgg16'?"),
                 ((*where, "overrides"), {f"{method}x": {}}, f"'{method}x'", "did you mean"),
                 ((*where, "overrides"), {method: {"no_such": {"value": 1, "source": "ours"}}}, "'no_such'"),
-                (("claims", 0, "winners"), [f"{winner}x"], f"'{winner}x'", "did you mean"),
-                (("claims", 0, "losers"), ["none_such"], "'none_such'"),
-                (("claims", 0, "winners"), [winner, loser], f"'{loser}'"),
                 (("controls",), ["none_such"], "'none_such'"),
+                (("references",), [f"{method}x"], f"'{method}x'", "did you mean"),
+                (("references",), [method, method], method),
                 (("datasets", dataset, "k"), 10**6, "1000000", "at most"),
                 (("datasets", dataset, "augmentation"), "simclr_crop60", "'simclr_crop60'", "did you mean"),
                 (
@@ -214,8 +210,7 @@ def contradictory(draw: st.DrawFn) -> Case:
             ]
         )
     )
-    place = dotted(keys) if "claims" not in keys else "claims.0"
-    return Case("contradictory", changed(keys, put(wrong)), (place, *also))
+    return Case("contradictory", changed(keys, put(wrong)), (dotted(keys), *also))
 
 
 CASES = st.one_of(missing(), misspelt(), wrong_type(), out_of_range(), contradictory())

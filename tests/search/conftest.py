@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ROOT, keep_methods, read_params, write_params
+from helpers import ROOT, TINY, keep_methods, read_params, write_params
 
 from hashbench import fitter
 from hashbench.artefacts.features import write_blocks, write_record
@@ -33,10 +33,9 @@ RunSearch = Callable[..., list[Result]]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The project as the working directory."""
     params: dict[str, Any] = read_params(ROOT)
-    quick = params["profiles"]["quick"]
-    quick.update(datasets=["digits"], bits=[8, 12], seeds=[0], views=2, overrides={})
+    quick = params["profiles"]["quick"] | TINY | {"bits": [8, 12], "seeds": [0], "views": 2}
     keep_methods(params, METHODS)
-    params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "claims": []}
+    params |= {"profiles": {"quick": quick}, "ablations": {}, "controls": [], "references": []}
     params["search"] |= BUDGET | {"steps": {"low": 2, "high": 24, "log": True}}
     params["official"]["contrastive"] = {"epochs": {"value": 100, "source": "paper"}}
     write_params(tmp_path, params)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashbench.config.lengths import rows_of_a_search
 from hashbench.search.hold_outs import cut_off, hold_out, n_fitted, validation_map
 from hashbench.seeding import numpy_generator
 from hashbench.types import Array, Codes, ItemView, Split, TrainView
@@ -38,6 +39,7 @@ def test_a_hold_out_is_of_train_rows_alone(features: All) -> None:
     held = hold_out(features, 3, 0)
     parts = held.split.query, held.split.database, held.split.train
     assert [len(part) for part in parts] == [10, 20, n_fitted(100)]
+    assert [n_fitted(n) for n in range(1, 200)] == [rows_of_a_search(n) for n in range(1, 200)]
     assert sorted(np.concatenate(parts)) == sorted(features.split.train), "no row is in two of them"
     assert np.array_equal(held.train.rows, held.split.train)
     kept = np.flatnonzero(np.isin(features.train.rows, held.split.train))

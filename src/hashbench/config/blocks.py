@@ -1,4 +1,4 @@
-"""The blocks of params.yaml, typed: what a data set, a method, a profile, a claim or a hyperparameter says."""
+"""The blocks of params.yaml, typed: what a data set, a method, a profile or a hyperparameter says."""
 
 from __future__ import annotations
 
@@ -113,8 +113,9 @@ class ProfileParams(Block):
     `seeds` number the repetitions; `views` is how many augmented views of each train image are extracted, with their
     patch tokens unless `view_tokens` is false; `keep_codes` names the repetitions whose codes stand beside the results,
     in git, so that anyone can recompute their numbers; `overrides` replaces single hyperparameters of methods in this
-    profile. `methods` and `ablations` name those that run, where not all do; ablations run at `ablation_bits`, or at
-    all code lengths. `most_steps`: a limit of this profile's own for fits of its search and with official settings.
+    profile, laid over those of the profile `settings_of`. `methods` and `ablations` name those that run, where not all
+    do; ablations run at `ablation_bits`, or at all code lengths. `most_steps`: what `search.steps.high` is to others,
+    and all lengths of training are cut to.
     """
 
     title: Title
@@ -132,19 +133,8 @@ class ProfileParams(Block):
     view_tokens: Annotated[bool, Field(strict=True)] = True
     keep_codes: Distinct[Seed]
     overrides: dict[Name, dict[str, Hyperparameter]]
+    settings_of: ProfileName | None = None
     methods: Set[Name] | None = None
     ablations: Set[Name] | None = None
     ablation_bits: Set[Bits] | None = None
     most_steps: Annotated[int, Field(strict=True, ge=2)] | None = None
-
-
-class ClaimParams(Block):
-    """The claim that each of the `winners` beats each of the `losers`, which the report checks."""
-
-    winners: Set[Name]
-    losers: Set[Name]
-
-    def among(self, methods: list[str]) -> ClaimParams | None:
-        """The claim of these methods alone; None where no winner or no loser is left."""
-        winners, losers = ([name for name in side if name in methods] for side in (self.winners, self.losers))
-        return ClaimParams(winners=winners, losers=losers) if winners and losers else None

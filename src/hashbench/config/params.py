@@ -24,7 +24,6 @@ from hashbench.config.blocks import (
     ProfileParams,
     Seed,
 )
-from hashbench.config.blocks import ClaimParams as ClaimParams
 from hashbench.config.blocks import EvaluationParams as EvaluationParams
 from hashbench.config.blocks import Group as Group
 from hashbench.config.blocks import Hyperparameter as Hyperparameter
@@ -56,7 +55,7 @@ class Params(Block):
     search: SearchParams
     ablations: dict[Name, MethodParams]
     controls: Distinct[Name]
-    claims: list[ClaimParams]
+    references: Distinct[Name]
 
     @model_validator(mode="before")
     @classmethod
@@ -101,10 +100,9 @@ class Params(Block):
             self._check_profile(f"profiles.{name}", name, profile)
         for name, block in self.ablations.items():
             known(f"ablations.{name}.against", str(block.against), {**self.methods, **self.ablations})
-        for number, claim in enumerate(self.claims):
-            self._check_claim(f"claims.{number}", claim)
-        for method in self.controls:
-            known("controls", method, self.methods)
+        for key in ("controls", "references"):
+            for method in getattr(self, key):
+                known(key, method, self.methods)
         return self
 
     def _check_profile(self, where: str, name: str, profile: ProfileParams) -> None:
@@ -116,6 +114,13 @@ class Params(Block):
         for group in ("methods", "ablations"):
             for method in getattr(profile, group) or ():
                 known(f"{where}.{group}", method, getattr(self, group))
+        if profile.settings_of is not None:
+            other = known(f"{where}.settings_of", profile.settings_of, self.profiles)
+            if other.settings_of is not None:
+                raise HashbenchError(
+                    f"key '{where}.settings_of' is '{profile.settings_of}'; it must be another profile that has no "
+                    "settings_of itself"
+                )
         if profile.most_steps is not None and profile.most_steps <= self.search.steps.low:
             raise HashbenchError(
                 f"key '{where}.most_steps' is {profile.most_steps}; it must be above search.steps.low, which is "
@@ -142,7 +147,7 @@ class Params(Block):
                 )
         self._check_values(f"{where}.overrides", profile.overrides, named)
         for method, block in named.items():
-            for overridden in set(self.lineage(method)) & profile.overrides.keys():
+            for overridden in set(self.lineage(method)) & self.overrides_of(name).keys():
                 check_method(f"{where}.overrides.{overridden}", block.code, self.method(method, name).values, ())
 
     @staticmethod
@@ -151,14 +156,6 @@ class Params(Block):
             block = known(where, method, named)
             for key in values:
                 known(f"{where}.{method}", key, block.hyperparameters)
-
-    def _check_claim(self, where: str, claim: ClaimParams) -> None:
-        for side in ("winners", "losers"):
-            for method in getattr(claim, side):
-                known(f"{where}.{side}", method, self.methods)
-        both = sorted(set(claim.winners) & set(claim.losers))
-        if both:
-            raise HashbenchError(f"key '{where}.losers' names '{both[0]}', which is among its winners; take one out")
 
     def profile(self, name: str) -> ProfileParams:
         """The profile called `name`."""
@@ -198,12 +195,19 @@ class Params(Block):
     def _said_of(self, name: str, values: Mapping[str, T]) -> T | None:
         return next((values[each] for each in reversed(self.lineage(name)) if each in values), None)
 
+    def overrides_of(self, profile: str) -> dict[str, dict[str, Hyperparameter]]:
+        """The overrides of a profile, laid over those of the profile whose settings it has."""
+        chosen = self.profile(profile)
+        shared = {} if chosen.settings_of is None else self.profile(chosen.settings_of).overrides
+        named = [*shared, *(name for name in chosen.overrides if name not in shared)]
+        return {name: {**shared.get(name, {}), **chosen.overrides.get(name, {})} for name in named}
+
     def method(self, name: str, profile: str) -> MethodParams:
         """A method's block with the overrides of the profile laid over it.
 
         A variant also has what is laid over that which it is of, but for what it changes itself.
         """
-        named, overrides = {**self.methods, **self.ablations}, self.profile(profile).overrides
+        named, overrides = {**self.methods, **self.ablations}, self.overrides_of(profile)
         block = known("method", name, named)
         entries = block.hyperparameters
         for each in self.lineage(name):
@@ -223,14 +227,14 @@ class Params(Block):
         return self.search.budget_of(self.profile(profile).most_steps)
 
     def before_search(self, profile: str) -> Params:
-        """The same without what the search of a profile put into its overrides: with these settings the search begins,
-        so that what it chose can be adopted without making it stale."""
-        chosen = self.profile(profile)
+        """The same without what a search put into the overrides of a profile, its own or that of the profile whose
+        settings it has: with these settings the search begins, so that what it chose can be adopted without making it
+        stale."""
         kept = {
             method: {name: entry for name, entry in entries.items() if entry.source != "search"}
-            for method, entries in chosen.overrides.items()
+            for method, entries in self.overrides_of(profile).items()
         }
-        before = chosen.model_copy(update={"overrides": kept})
+        before = self.profile(profile).model_copy(update={"overrides": kept, "settings_of": None})
         return self.model_copy(update={"profiles": {**self.profiles, profile: before}})
 
     def settings(self, method: str, profile: str) -> dict[str, dict[str, Value]]:

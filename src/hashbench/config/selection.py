@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from hashbench.cells import Cell, Value
 from hashbench.config.left_out import left_out_of
-from hashbench.config.lengths import cut
-from hashbench.config.params import ClaimParams, EvaluationParams, Group, Hyperparameter, Params
+from hashbench.config.lengths import cut, rows_of_a_search
+from hashbench.config.params import EvaluationParams, Group, Hyperparameter, Params
 from hashbench.config.searching import Budget, Space, lengths_of
 from hashbench.features.specs import Augmentation, BackboneSpec, BackboneTraining
 
@@ -63,7 +63,8 @@ class FitParams(BackboneParams):
     """What the stage `fit` reads of one method: its code, its hyperparameters, and the cells it is fitted in.
 
     `left_out`: on which backbones of the profile it is not fitted, and why. `most_steps`: to how many steps the
-    hyperparameters `lengths`, in epochs, are cut, where that is not None.
+    hyperparameters `lengths`, in epochs, are cut, where that is not None; counted on the train rows that a fit of the
+    search has, so that a setting is cut to the same epochs there and here.
     """
 
     group: Group
@@ -83,7 +84,7 @@ class FitParams(BackboneParams):
         """The hyperparameters on `n_train` train rows."""
         if self.most_steps is None:
             return self.hyperparameters
-        return cut(self.hyperparameters, self.lengths, n_train, self.most_steps)
+        return cut(self.hyperparameters, self.lengths, rows_of_a_search(n_train), self.most_steps)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell of the method."""
@@ -177,7 +178,8 @@ def fit_params(params: Params, profile: str, group: Group, method: str) -> FitPa
     """What `fit` reads of a method, or of an ablation, for a profile.
 
     It has no code length in a profile that leaves it out, and lacks the backbones on which it cannot be fitted. Lengths
-    of training of official settings are cut to the most steps of the search.
+    of training are cut to the most steps of the profile; those of official settings, where it has no limit, to the most
+    steps of the search.
     """
     chosen, is_official = params.profile(profile), group == "official"
     block = params.official_method(method, profile) if is_official else params.method(method, profile)
@@ -200,9 +202,16 @@ def fit_params(params: Params, profile: str, group: Group, method: str) -> FitPa
         checkpoint_layers=chosen.checkpoint_layers,
         left_out=left_out,
         backbone_training=params.backbone_training_of(method, profile),
-        lengths=lengths_of(params.search.spaces.get(params.lineage(method)[0], {})) if is_official else [],
-        most_steps=int(params.budget_of(profile).steps.high) if is_official else None,
+        **_cut(params, profile, group, method),
     )
+
+
+def _cut(params: Params, profile: str, group: Group, method: str) -> dict[str, Any]:
+    """Which lengths of training of a method are cut, and to how many steps."""
+    if group != "official" and params.profile(profile).most_steps is None:
+        return {"lengths": [], "most_steps": None}
+    space = params.search.spaces.get(params.lineage(method)[0], {})
+    return {"lengths": lengths_of(space), "most_steps": int(params.budget_of(profile).steps.high)}
 
 
 def search_params(params: Params, profile: str, method: str) -> MethodSearchParams:
@@ -263,9 +272,12 @@ def values_of(spec: BackboneSpec) -> Mapping[str, Any]:
 
 
 class MethodTexts(_Selection):
-    """What the report says of a method beside its numbers."""
+    """What the report says of a method beside its numbers; its `lengths` of training are cut to `most_steps`, where
+    that is not None."""
 
     code: str
+    lengths: list[str]
+    most_steps: int | None
     hyperparameters: dict[str, Hyperparameter]
     under_study: bool
     label: str | None
@@ -287,7 +299,7 @@ class ReportParams(_Selection):
     bits: list[int]
     seeds: list[int]
     controls: list[str]
-    claims: list[ClaimParams]
+    references: list[str]
     variants: dict[str, list[str]]
     left_out: dict[str, dict[str, str]]
 
@@ -316,6 +328,7 @@ def report_params(params: Params, profile: str, group: Group) -> ReportParams:
         methods={
             name: MethodTexts(
                 code=b.code,
+                **_cut(params, profile, group, name),
                 hyperparameters=b.hyperparameters,
                 under_study=b.under_study,
                 label=b.label,
@@ -329,7 +342,7 @@ def report_params(params: Params, profile: str, group: Group) -> ReportParams:
         bits=params.bits(profile, group),
         seeds=list(chosen.seeds),
         controls=[name for name in params.controls if name in shown],
-        claims=[claim for each in params.claims if (claim := each.among(shown)) is not None],
+        references=[name for name in params.references if name in shown],
         variants=variants if group == "ablations" else {},
         left_out=left_out_of(params, profile, shown),
     )

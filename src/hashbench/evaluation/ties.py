@@ -1,4 +1,5 @@
-"""Which methods cannot be told from the best: a paired bootstrap over seeds and queries, corrected for their number.
+"""Which methods cannot be told from the best, or from another: a paired bootstrap over seeds and queries, and Holm's
+correction for their number.
 
 A hierarchical bootstrap draws at every level at which the numbers could have come out otherwise: which queries were
 asked, the same ones for all methods, and which repetitions of a method were run, for each method by itself (Davison and
@@ -10,6 +11,7 @@ Scandinavian Journal of Statistics 6, 1979).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,18 +30,21 @@ def tied_with_best(ap: Mapping[str, Array], *, seed: int, level: float = LEVEL, 
     `ap`: by method the AP of each repetition and query, (s, n_q), of any number of repetitions and the same queries in
     the same order. Raises HashbenchError where the queries differ in number or an AP is NaN.
     """
-    p_values = compared_with_best(ap, seed=seed, resamples=resamples)
-    best = set(ap) - set(p_values)
-    return best | {name for name, p in holm(p_values).items() if p >= level}
+    observed, drawn = _means(ap, seed, resamples)
+    best = _best(observed)
+    return {best} | {name for name, p in holm(_p_values(observed, drawn, best)).items() if p >= level}
 
 
-def compared_with_best(ap: Mapping[str, Array], *, seed: int, resamples: int = RESAMPLES) -> dict[str, float]:
-    """The two-sided p-value, in (0, 1], of each other method's having the mean AP of the best one.
+def compared_with(
+    ap: Mapping[str, Array], reference: str, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, float]:
+    """The two-sided p-value, in (0, 1], of each other method's having the mean AP of `reference`, not yet corrected for
+    their number.
 
     The share of resampled differences, shifted to mean 0, that lie at least as far from 0 as the one observed; one is
-    added to both counts. The arguments and errors of `tied_with_best`.
+    added to both counts. The other arguments and errors of `tied_with_best`.
     """
-    return _p_values(*_means(ap, seed, resamples))
+    return _p_values(*_means(ap, seed, resamples), reference)
 
 
 def rank_groups(
@@ -51,7 +56,7 @@ def rank_groups(
     groups: dict[str, int] = {}
     while len(groups) < len(observed):
         left = {name: mean for name, mean in observed.items() if name not in groups}
-        p_values = holm(_p_values(left, drawn))
+        p_values = holm(_p_values(left, drawn, _best(left)))
         tied = [name for name in left if p_values.get(name, 1.0) >= level]
         groups |= dict.fromkeys(tied, max(groups.values(), default=0) + 1)
     return groups
@@ -63,18 +68,28 @@ def _means(ap: Mapping[str, Array], seed: int, resamples: int) -> tuple[dict[str
     if len({array.shape[1] for array in values.values()}) > 1:
         raise HashbenchError("methods can only be compared on the same queries, in the same order")
     observed = {name: float(array.mean()) for name, array in values.items()}
-    return observed, resampled_means(values, seed=seed, resamples=resamples)
+    given = tuple((name, len(values[name]), values[name].tobytes()) for name in sorted(values))
+    return observed, _kept_means(given, seed, resamples)
 
 
-def _p_values(observed: Mapping[str, float], drawn: Mapping[str, Array]) -> dict[str, float]:
-    """As `compared_with_best`, of the methods of `observed`."""
-    best, found = max(observed, key=lambda name: observed[name]), {}
-    for name in observed:
-        if name != best:
-            difference = observed[best] - observed[name]
-            # The slack of rounding keeps equal differences equal.
-            as_far = np.abs(drawn[best] - drawn[name] - difference) >= difference - 1e-12
-            found[name] = (1 + int(np.count_nonzero(as_far))) / (1 + len(as_far))
+@lru_cache(maxsize=32)  # the tie, the rank groups and the comparisons of a column are read off the same draws
+def _kept_means(given: tuple[tuple[str, int, bytes], ...], seed: int, resamples: int) -> dict[str, Array]:
+    ap = {name: np.frombuffer(values).reshape(repetitions, -1) for name, repetitions, values in given}
+    return resampled_means(ap, seed=seed, resamples=resamples)
+
+
+def _best(observed: Mapping[str, float]) -> str:
+    return max(observed, key=lambda name: observed[name])
+
+
+def _p_values(observed: Mapping[str, float], drawn: Mapping[str, Array], reference: str) -> dict[str, float]:
+    """As `compared_with`, of the methods of `observed`."""
+    found = {}
+    for name in sorted(observed.keys() - {reference}):
+        difference = observed[reference] - observed[name]
+        # The slack of rounding keeps equal differences equal.
+        as_far = np.abs(drawn[reference] - drawn[name] - difference) >= abs(difference) - 1e-12
+        found[name] = (1 + int(np.count_nonzero(as_far))) / (1 + len(as_far))
     return found
 
 

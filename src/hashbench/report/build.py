@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hashbench.report.bundle import ReportBundle
 from hashbench.report.citing import bibtex
-from hashbench.report.claims import Claim, check
 from hashbench.report.figures.panels import Plot, files_of
 from hashbench.report.figures.registry import cost_plots, report_plots
 from hashbench.report.figures.style import drawing
 from hashbench.report.figures.tuning import tuning
 from hashbench.report.page import Figure, report_page, short_page
 from hashbench.report.results import Results
+from hashbench.report.standings import Pair, pairs_of
 from hashbench.report.tables.ablation import ablation_table
 from hashbench.report.tables.cost import table3
 from hashbench.report.tables.model import Table
@@ -48,7 +48,7 @@ def _retrieval_tables(bundle: ReportBundle, results: Results) -> list[Table]:
 def render_report(bundle: ReportBundle, write: Write) -> None:
     """Make the report and hand each file to `write(name, content)`; names are relative, with '/' between folders.
 
-    `<table>.md/.tex/.csv/.bib` of table1 and table2; `published_vs_reproduced.md/.csv`; `claims.csv`;
+    `<table>.md/.tex/.csv/.bib` of table1 and table2; `published_vs_reproduced.md/.csv`; `standings.csv`;
     `metrics/<backbone>/<method>.json`; `figures/<name>.svg/.pdf/.csv`; `report.html`; where the seconds of the
     runs are known, all that depends on them in `cost/`: table3, `time_quality.*` and `cost.html`.
     Raises HashbenchError where the records cannot stand in one report.
@@ -56,10 +56,9 @@ def render_report(bundle: ReportBundle, write: Write) -> None:
     results = Results(bundle)
     render_tables(bundle, write)
     tables, comparisons = _retrieval_tables(bundle, results), compare(bundle.published, results)
-    claims = check(results, bundle.contests)
     with drawing():
         figures = _write_figures(report_plots(bundle, results), _into("figures", write))
-    write("report.html", report_page(bundle, results, tables, figures, comparisons, claims))
+    write("report.html", report_page(bundle, results, tables, figures, comparisons, _pairs(bundle, results)))
     if bundle.seconds:
         _render_cost(bundle, results, _into("cost", write))
 
@@ -71,7 +70,7 @@ def render_tables(bundle: ReportBundle, write: Write) -> None:
     comparisons = compare(bundle.published, results)
     write("published_vs_reproduced.md", comparison_markdown(comparisons))
     write("published_vs_reproduced.csv", comparison_csv(comparisons))
-    write("claims.csv", claims_csv(check(results, bundle.contests)))
+    write("standings.csv", standings_csv(_pairs(bundle, results)))
     for name, text in metrics_of(results).items():
         write(f"metrics/{name}.json", text)
 
@@ -151,7 +150,16 @@ def metrics_of(results: Results) -> dict[str, str]:
     return {name: json.dumps(datasets, indent=1) + "\n" for name, datasets in found.items()}
 
 
-def claims_csv(claims: Sequence[Claim]) -> str:
-    """The claims as CSV."""
-    lines = [(claim.text, "yes" if claim.holds else "no", claim.evidence) for claim in claims]
-    return csv_text([("claim", "holds", "evidence"), *lines])
+def _pairs(bundle: ReportBundle, results: Results) -> list[Pair]:
+    """Every method against the controls and the references of the bundle."""
+    return pairs_of(results, [*results.controls, *bundle.references], bundle.compared)
+
+
+def standings_csv(pairs: Sequence[Pair]) -> str:
+    """How each method stands against those that all are compared with, a line a column of Table 1, as CSV."""
+    head = ("dataset", "backbone", "bits", "method", "against", "difference", "p_value", "verdict")
+    lines = [
+        (*each.place, each.method, each.against, f"{each.difference:.6f}", f"{each.p_value:.6f}", each.verdict)
+        for each in pairs
+    ]
+    return csv_text([head, *lines])

@@ -13,13 +13,14 @@ from hashbench.types import Array, Paper
 
 @dataclass(frozen=True)
 class HyperparameterNote:
-    """A hyperparameter as params.yaml states it: its value, where that comes from, and a note. The report shows the
-    value that the runs had."""
+    """A hyperparameter as params.yaml states it: its value, where that comes from, and a note; a length of training is
+    cut to `most_steps`, where that is not None. The report shows the value that the runs had."""
 
     name: str
     value: Value
     source: str
     note: str = ""
+    most_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,6 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """The claim that each of the `winners` beats each of the `losers` on every data set at every code length."""
-
-    winners: tuple[str, ...]
-    losers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Submission:
     """A method whose codes others submitted: its name in print, where it was published, and its runs."""
 
@@ -120,8 +113,10 @@ class ReportBundle:
     `dataset_titles`: the data sets in the order of the columns; `backbone_titles`: the backbones' names in print.
     `tied(ap)`: of methods with their AP by repetition and query, (s, n_q), those that tie with the best.
     `rank_groups(ap)`: the group of each, from 1, the first of which ties with the best; without it their figure is left
-    out. `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the
-    methods that one under study must beat to be worth its parts. `correlations`: bit correlation matrices, float
+    out. `compared(ap, method)`: the p-value of each other one's being as good as `method`, corrected for their number.
+    `command`: what makes this report again. `seconds` of each run, in the cost files alone. `controls`: the
+    methods that one under study must beat to be worth its parts; `references`: what every method is compared with
+    beside them. `correlations`: bit correlation matrices, float
     (b, b), of some runs. `left_out`: methods without runs on some backbones, with these and a sentence that says why.
     `submissions`: what others made, shown below the `records`.
     """
@@ -135,14 +130,15 @@ class ReportBundle:
     dataset_titles: Mapping[str, str]
     backbone_titles: Mapping[str, str]
     tied: Callable[[Mapping[str, Array]], Set[str]]
+    compared: Callable[[Mapping[str, Array], str], Mapping[str, float]]
     rank_groups: Callable[[Mapping[str, Array]], Mapping[str, int]] | None = None
     seconds: Mapping[Cell, CellSeconds] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     ablations: tuple[Ablation, ...] = ()
     correlations: Mapping[Cell, Array] = field(default_factory=dict)
     galleries: tuple[Gallery, ...] = ()
     per_class: tuple[PerClass, ...] = ()
-    contests: tuple[Contest, ...] = ()
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     submissions: tuple[Submission, ...] = ()

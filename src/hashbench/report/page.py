@@ -14,11 +14,11 @@ from markupsafe import Markup
 from hashbench.records import Value
 from hashbench.report.bundle import Gallery, HyperparameterNote, PerClass, ReportBundle
 from hashbench.report.citing import bibtex
-from hashbench.report.claims import Claim
+from hashbench.report.finding import leaders, under_study
 from hashbench.report.results import Results, Setting
+from hashbench.report.standings import Pair, standings_of
 from hashbench.report.tables import rendering
 from hashbench.report.tables.model import Table
-from hashbench.report.tables.provenance import setting_map_name
 from hashbench.report.tables.published import Comparison, comparison_rows
 from hashbench.report.templating import asset, template
 from hashbench.types import Array, Paper
@@ -104,10 +104,11 @@ def report_page(
     tables: Sequence[Table],
     figures: Sequence[Figure],
     comparisons: Sequence[Comparison],
-    claims: Sequence[Claim],
+    pairs: Sequence[Pair],
 ) -> str:
     """The report as one HTML file."""
     ran = [comparison for comparison in comparisons if comparison.setting]
+    standings = standings_of(pairs)
     return template("report.html.j2").render(
         bundle=bundle,
         results=results,
@@ -119,8 +120,9 @@ def report_page(
         galleries=[_gallery(gallery, results) for gallery in bundle.galleries],
         per_class=[view for classes in bundle.per_class for view in _per_class(classes, results)],
         methods=[_method(method, bundle, results) for method in results.ran],
-        claims=claims,
-        leaders=leaders(results),
+        finding=[leaders(results, bundle.tied), under_study(results, standings)],
+        standings=standings,
+        against=list(dict.fromkeys(each.against for each in pairs)),
         cited=tables[0],
         citation=bibtex(tables[0], bundle.profile, bundle.version, bundle.methods),
     )
@@ -141,20 +143,6 @@ def _look() -> dict[str, Markup]:
 
 def _fragments(tables: Sequence[Table]) -> list[Markup]:
     return [Markup(rendering.html(table)) for table in tables]
-
-
-def leaders(results: Results) -> list[tuple[str, str, str]]:
-    """For each setting at its longest codes: where, which of the methods without external text leads, and its mAP."""
-    found = []
-    for setting in results.settings:
-        bits = results.bits(setting)[-1]
-        scores = {m: v for m in results.ranked if (v := results.mean(setting, m, bits, "map")) is not None}
-        if not scores:
-            continue
-        best = max(scores, key=lambda method: scores[method])
-        score = f"{setting_map_name(results, setting)} {scores[best]:.3f}"
-        found.append((f"{results.setting_title(setting)}, {bits} bits", results.title(best), score))
-    return found
 
 
 def _png(image: Array) -> str:
@@ -222,6 +210,8 @@ def _method(method: str, bundle: ReportBundle, results: Results) -> MethodView:
 
 def _hyperparameter(name: str, value: Value, stated: HyperparameterNote | None) -> tuple[str, str, str, str]:
     """Name, value, source and note of what the runs had; source and note are those of the stated value alone."""
+    if stated is not None and stated.value != value and stated.most_steps is not None:
+        return name, str(value), stated.source, f"{stated.value}, cut to {stated.most_steps} steps"
     if stated is None or stated.value != value:
         return name, str(value), "", "" if stated is None else f"params.yaml now says {stated.value}"
     return name, str(value), stated.source, stated.note

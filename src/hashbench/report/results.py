@@ -142,6 +142,11 @@ class Results:
         """The code lengths that were run in a setting, ascending."""
         return sorted({bits for where, _, bits in self._runs if where == setting})
 
+    @cached_property
+    def grid(self) -> tuple[tuple[Setting, int], ...]:
+        """Every setting with each of its code lengths: the columns of most tables."""
+        return tuple((setting, bits) for setting in self.settings for bits in self.bits(setting))
+
     def any_run(self, setting: Setting) -> RunRecord:
         """A run of the setting, for what all of them share."""
         return self.of_setting(setting)[0]

@@ -220,7 +220,7 @@ NAMED: tuple[Forgery, ...] = (
     Forgery(
         "a cell of a table", lambda: change_text("table1.csv", ",lsh,", ",nsh,"), "table1.csv, digits, vit_micro, lsh"
     ),
-    Forgery("a claim", lambda: change_text("claims.csv", "claim", "proof"), "claims.csv, line 1"),
+    Forgery("a standing", lambda: change_text("standings.csv", "verdict", "proof"), "standings.csv, line 1"),
     Forgery("sources in the manifest", _other_program, "are not those of this digest"),
 )
 

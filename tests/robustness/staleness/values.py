@@ -88,8 +88,8 @@ VALUES: tuple[Edit, ...] = (
     values("methods in another order", _reverse("methods"), _REPORT, says="table1.md"),
     values("other blocks in another order", _reverse("datasets", "augmentations", "backbones"), NONE),
     values("seeds in another order", put(f"{_QUICK}.seeds", [1, 0]), _REPORT, says="report.html, line"),
-    values("controls", put("controls", ["contrastive"]), _REPORT),
-    values("claims", put("claims", [{"winners": ["nsh"], "losers": ["lsh"]}]), _REPORT, says="claims.csv, line"),
+    values("controls", put("controls", ["nsh"]), _REPORT, says="standings.csv"),
+    values("references", put("references", ["lsh"]), _REPORT, says="standings.csv"),
     # Cells.
     values(
         "a code length more",

@@ -20,7 +20,7 @@ _ON_DARK = 2  # shades on which white is easier to read
 
 def rank_groups(results: Results, groups_of: Callable[[Mapping[str, Array]], Mapping[str, int]]) -> Plot:
     """The rank group of each method in each column, the methods with the best groups on top."""
-    columns = [(setting, bits) for setting in results.settings for bits in results.bits(setting)]
+    columns = results.grid
     groups = {column: groups_of(_ap(results, *column)) for column in columns}
     mean = {
         method: exact_mean([of_column[method] for of_column in groups.values() if method in of_column])

@@ -154,14 +154,17 @@ def _table2_metrics(ranks: Sequence[int]) -> list[Metric]:
     ]
 
 
-def table2(
-    results: Results, profile: str, submissions: Sequence[Submission] = (), ranks: Sequence[int] = (100, 1000)
-) -> Table:
-    """Table 2: precision at ranks and within radius 2, and how far the order inside ties moves mAP.
+def ranks_shown(results: Results) -> list[int]:
+    """The last two powers of ten that were evaluated and are at most a tenth of every database: precision at a rank
+    near the size of a database is the share of its items that are relevant, whatever the codes."""
+    smallest = min(results.any_run(setting).n_database for setting in results.settings)
+    powers = [10, 100, 1000, 10_000]
+    return [rank for rank in powers if 10 * rank <= smallest and f"precision_at_{rank}" in results.frame][-2:]
 
-    Ranks that no run evaluated are left out.
-    """
-    metrics = _table2_metrics([rank for rank in ranks if f"precision_at_{rank}" in results.frame])
+
+def table2(results: Results, profile: str, submissions: Sequence[Submission] = ()) -> Table:
+    """Table 2: precision at ranks and within radius 2, and how far the order inside ties moves mAP."""
+    metrics = _table2_metrics(ranks_shown(results))
     rows: list[Row] = []
     for setting in results.settings:
         for bits in results.bits(setting):

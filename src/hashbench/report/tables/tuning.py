@@ -9,13 +9,9 @@ import pandas as pd
 
 from hashbench.report.bundle import MethodCard
 from hashbench.report.results import Results, Setting
-from hashbench.report.tables.model import Cell, Format, Heading, Row, Table, Tied, cell_of
+from hashbench.report.tables.difference import MAP, NOTE, difference
+from hashbench.report.tables.model import Cell, Heading, Row, Table, Tied, cell_of
 from hashbench.report.tables.provenance import provenance, setting_map_name, version_notes
-
-_MAP = Format(prefer="none")
-_DIFFERENCE = Format(signed=True, show_spread=False, prefer="none")
-
-Grid = Sequence[tuple[Setting, int]]
 
 
 def tuning_table(
@@ -27,7 +23,6 @@ def tuning_table(
     A method without anything to search has one setting, which stands on both sides, and no difference.
     `tied(ap)`: of the two, each with its AP by repetition and query, those that tie with the better one.
     """
-    grid = grid_of(official)
     methods = [method for method in official.ranked if method in searched.ranked]
     return Table(
         "official",
@@ -36,31 +31,26 @@ def tuning_table(
         "standard deviation over seeds, and the difference.",
         tuple(
             Heading(f"{official.setting_title(setting)}, {setting_map_name(official, setting)}, {bits} bits", label)
-            for setting, bits in grid
+            for setting, bits in official.grid
             for label in ("official", "searched", "difference")
         ),
         tuple(
             Row(
                 Heading("", official.title(method), official.citation_key(method)),
-                tuple(cell for column in grid for cell in _cells(official, searched, method, *column, tied)),
+                tuple(cell for column in official.grid for cell in _cells(official, searched, method, *column, tied)),
                 cut_of(official, method, cards[method]),
             )
             for method in methods
         ),
         (
-            "†: the two cannot be told apart (paired bootstrap over seeds and queries, two-sided, p ≥ 0.05).",
+            NOTE,
             "Official lengths of training are cut to the most steps of a fit of the search; Changes names each cut.",
-            _agreement(official, searched, methods, grid),
+            _agreement(official, searched, methods),
             *official.left_out,
             *version_notes(official, methods),
         ),
         provenance(official, methods, profile),
     )
-
-
-def grid_of(results: Results) -> list[tuple[Setting, int]]:
-    """Every setting with each of its code lengths."""
-    return [(setting, bits) for setting in results.settings for bits in results.bits(setting)]
 
 
 def cut_of(results: Results, method: str, card: MethodCard) -> str:
@@ -82,10 +72,10 @@ def kendall(official: Results, searched: Results, methods: Sequence[str], settin
     return float(before.corr(after, method="kendall"))
 
 
-def _agreement(official: Results, searched: Results, methods: Sequence[str], grid: Grid) -> str:
+def _agreement(official: Results, searched: Results, methods: Sequence[str]) -> str:
     taus = [
         f"{official.setting_title(setting)}, {bits} bits {kendall(official, searched, methods, setting, bits):.2f}"
-        for setting, bits in grid
+        for setting, bits in official.grid
     ]
     return f"Kendall's τ of the two orders of the {len(methods)} methods: {'; '.join(taus)}."
 
@@ -95,16 +85,15 @@ def _cells(
 ) -> tuple[Cell, Cell, Cell]:
     name = setting_map_name(official, setting)
     before, after = (
-        cell_of(each, setting, method, bits, f"{name} {kind}", "map", _MAP)
+        cell_of(each, setting, method, bits, f"{name} {kind}", "map", MAP)
         for each, kind in ((official, "official"), (searched, "searched"))
     )
-    difference = replace(before, metric=f"{name} difference", value=None, spread=None, format=_DIFFERENCE)
-    runs = [each.runs(setting, method, bits) for each in (official, searched)]
-    if before.value is None or after.value is None or runs[0] == runs[1]:
-        return before, after, difference
-    ap = {
-        "official": official.ap_by_seed(setting, method, bits),
-        "searched": searched.ap_by_seed(setting, method, bits),
-    }
-    difference = replace(difference, value=after.value - before.value)
-    return before, after, replace(difference, marks=("insignificant",)) if len(tied(ap)) == 2 else difference
+    are_the_same = official.runs(setting, method, bits) == searched.runs(setting, method, bits)
+    both = {"official": official, "searched": searched}
+    found = difference(
+        replace(after, metric=name),
+        None if are_the_same else before,
+        lambda: {kind: each.ap_by_seed(setting, method, bits) for kind, each in both.items()},
+        tied,
+    )
+    return before, after, found
