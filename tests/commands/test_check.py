@@ -23,7 +23,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     copy_pipelines(tmp_path)
-    for name in ("src", "baselines"):
+    for name in ("src", "baselines", "embedded"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     for name in ("DATA", "WEIGHTS", "PARAMS", "EXECUTOR"):
@@ -67,7 +67,7 @@ def test_quick_needs_nothing(clone: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_files_of_texts_are_asked_for_and_linked_like_weights(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     params = read_params(clone)
-    params["backbones"]["vit_micro"]["texts"] = {"nouns": "nouns.safetensors"}
+    params["backbones"]["tf_efficientnet_lite0_96px"]["texts"] = {"nouns": "nouns.safetensors"}
     write_params(clone, params)
     assert lacking("quick") == ["weights/nouns.safetensors is missing (size unknown)"]
     (clone / "weights").mkdir()
