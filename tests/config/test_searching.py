@@ -11,11 +11,10 @@ from helpers import ROOT, read_params, to_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.config.lengths import cut, steps_an_epoch, steps_of
+from hashbench.config.lengths import cut, rows_of_a_search, steps_an_epoch, steps_of
 from hashbench.config.params import Params, load_params
 from hashbench.config.selection import evaluate_params, fit_params, report_params, search_params
 from hashbench.errors import HashbenchError
-from hashbench.search.hold_outs import n_fitted
 
 GOOD: dict[str, Any] = read_params(ROOT)
 
@@ -134,7 +133,7 @@ def test_lengths_of_official_settings_are_cut_where_the_rows_are_known(tmp_path:
     assert fit.hyperparameters["epochs"] == 200
     in_search = search_params(params, "cpu", "nsh")
     assert fit.hyperparameters_for(500) == {**fit.hyperparameters, "epochs": 100 // (350 // 50)}
-    assert fit.hyperparameters_for(500) == cut(in_search.official, ["epochs"], n_fitted(500), 100)
+    assert fit.hyperparameters_for(500) == cut(in_search.official, ["epochs"], rows_of_a_search(500), 100)
     searched = fit_params(params, "cpu", "methods", "nsh")
     assert searched.hyperparameters_for(500) == searched.hyperparameters
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench.config.lengths import rows_of_a_search
-from hashbench.search.hold_outs import cut_off, hold_out, n_fitted, validation_map
+from hashbench.search.hold_outs import cut_off, hold_out, validation_map
 from hashbench.seeding import numpy_generator
 from hashbench.types import Array, Codes, ItemView, Split, TrainView
 
@@ -38,8 +40,7 @@ def features() -> All:
 def test_a_hold_out_is_of_train_rows_alone(features: All) -> None:
     held = hold_out(features, 3, 0)
     parts = held.split.query, held.split.database, held.split.train
-    assert [len(part) for part in parts] == [10, 20, n_fitted(100)]
-    assert [n_fitted(n) for n in range(1, 200)] == [rows_of_a_search(n) for n in range(1, 200)]
+    assert [len(part) for part in parts] == [10, 20, rows_of_a_search(100)]
     assert sorted(np.concatenate(parts)) == sorted(features.split.train), "no row is in two of them"
     assert np.array_equal(held.train.rows, held.split.train)
     kept = np.flatnonzero(np.isin(features.train.rows, held.split.train))
@@ -62,11 +63,23 @@ def test_ten_hold_outs_share_no_query_and_ask_for_all_rows(features: All) -> Non
     assert sorted(held) == sorted(features.split.train)
 
 
-@given(st.integers(1, 10**6) | st.none(), st.integers(1, 10**6))
-def test_the_cut_off_is_at_most_a_twentieth(k: int | None, n: int) -> None:
-    found = cut_off(k, n)
-    assert 1 <= found <= max(1, n // 20)
-    assert found in (k, 1, n // 20)
+def rows(n: int) -> Any:
+    return SimpleNamespace(database=range(n))
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))
+def test_the_cut_off_is_the_share_of_the_data_set_and_no_fewer_than_ten(k: int, searched: int, database: int) -> None:
+    held: Any = SimpleNamespace(split=rows(searched), all=SimpleNamespace(split=rows(database)))
+    found = cut_off(min(k, database), held)
+    share = min(k, database) / database
+    assert min(10, searched) <= found <= searched
+    assert found == 10 or abs(found - share * searched) <= 0.5 or found == searched < 10
+    assert cut_off(None, held) == searched
+
+
+def test_cifar10_is_searched_by_the_share_that_its_table_asks_for() -> None:
+    held: Any = SimpleNamespace(split=rows(1000), all=SimpleNamespace(split=rows(54_000)))
+    assert cut_off(1000, held) == 19
 
 
 def test_validation_map_is_that_of_a_loop(features: All) -> None:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, float]:
-    """The mAP@k of held-out train rows, its k, at most a twentieth of the rows searched, and the seconds of the fit."""
+    """The mAP@k of held-out train rows, its k, and the seconds of the fit."""
     from hashbench.execution.sessions import session_of
     from hashbench.fitting import fit_cells
     from hashbench.search.hold_outs import cut_off, hold_out, validation_map
@@ -70,5 +70,5 @@ def _validated(fitter: Fitter, cell: Cell, k: int | None) -> tuple[float, int, f
     held = hold_out(features, run_seed(base_seed, "validation", cell.dataset), 0)
     session = session_of(fitter.params, cell.name, None, lambda: False)
     (fitted,) = fit_cells([method], held, [cell.bits], [cell.derived_seed(base_seed)], session)
-    k = cut_off(k, len(held.split.database))
+    k = cut_off(k, held)
     return validation_map(fitted.codes["query"], fitted.codes["database"], held.split, k), k, fitted.fit_seconds

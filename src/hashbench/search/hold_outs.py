@@ -17,6 +17,7 @@ from hashbench.seeding import numpy_generator
 from hashbench.types import Array, Codes, ItemView, Split, TrainView
 
 TENTHS, SEARCHED = 10, 2
+FEWEST = 10  # items of a ranking by which a setting is judged
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,16 @@ def _part(train: TrainView, kept: Array) -> TrainView:
     )
 
 
-def n_fitted(n_train: int) -> int:
-    """On how many of `n_train` train rows a method is fitted beside a hold-out."""
-    return n_train - (1 + SEARCHED) * (n_train // TENTHS)
+def cut_off(k: int | None, held: HoldOut) -> int:
+    """The k of validation mAP@k: as large a share of the rows searched as the data set's k is of its database, and all
+    where that is all.
 
-
-def cut_off(k: int | None, n_database: int) -> int:
-    """The k of validation mAP@k: that of the data set, but at most a twentieth of the rows searched, and at least 1.
-
-    The share of a data set that a usual k asks for; nearly all of a small hold-out would say little of the order.
+    The share decides what wins: a larger one favours codes that gather whole classes in few buckets over codes that
+    put the nearest first. At least 10 rows, as the AP of fewer is little but luck.
     """
-    return max(1, min(k or n_database, n_database // 20))
+    n_searched, n_database = len(held.split.database), len(held.all.split.database)
+    share = n_searched if k is None else round(k * n_searched / n_database)
+    return min(n_searched, max(FEWEST, share))
 
 
 def validation_map(query: Codes, database: Codes, split: Split, k: int) -> float:

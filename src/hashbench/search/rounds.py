@@ -22,7 +22,7 @@ import numpy as np
 from hashbench.artefacts.features import read_record
 from hashbench.artefacts.split import read_split
 from hashbench.cells import Value
-from hashbench.config.lengths import cut
+from hashbench.config.lengths import cut, rows_of_a_search
 from hashbench.config.searching import Budget, lengths_of
 from hashbench.config.selection import MethodSearchParams
 from hashbench.errors import HashbenchError
@@ -33,7 +33,6 @@ from hashbench.fitter import Fitter
 from hashbench.methods.registry import module_of
 from hashbench.progress import track
 from hashbench.search import proposals
-from hashbench.search.hold_outs import n_fitted
 from hashbench.search.studies import frozen, open_study, outcomes_of, setting_of
 from hashbench.search.trials import Fit, Outcome, Place, best_first
 from hashbench.search.validation import opened, validated
@@ -225,7 +224,7 @@ class MethodSearch:
     def _n_train(self) -> int:
         """How many rows a fit sees, in the largest data set of the profile: no fit is longer than there."""
         rows = [len(read_split(self.fitter.layout.split(name)).train) for name in self.params.fit.augmentations]
-        return max(map(n_fitted, rows))
+        return max(map(rows_of_a_search, rows))
 
 
 def attempted(fitter: Fitter, params: MethodSearchParams, attempt: Attempt) -> Outcome:

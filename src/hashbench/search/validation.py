@@ -54,7 +54,7 @@ def validated(
     with which the method fails is an outcome, not an error.
     """
     held, most = opened(fitter, place), int(params.budget.steps.high)
-    k = cut_off(params.cutoffs[place.dataset], len(held.split.database))
+    k = cut_off(params.cutoffs[place.dataset], held)
     cell = Cell(place.dataset, place.backbone, fitter.params.method, place.bits, place.seed)
     start = time.perf_counter()
     watch = Watch(held, place.bits, k, max(1, most // CHECKS), lags)
