@@ -67,9 +67,13 @@ def test_the_finding_names_the_best_with_its_tie_and_the_standing_of_the_methods
     assert leaders(results, lambda ap: {*ap}).endswith("), tied with Beta_2, Gamma & Co, Delta and 3 more.")
     said = under_study(results, standings_of(pairs_of(results, ["alpha", "eps"], bundle.compared)))
     assert said == (
-        "Column by column, Beta_2 is better than Alpha in 0 of 6 (tied in 0, worse in 6), better than Epsilon<b> in 6 "
-        "of 6 (tied in 0, worse in 0); Gamma & Co is better than Alpha in 0 of 6 (tied in 0, worse in 6), better than "
-        "Epsilon<b> in 6 of 6 (tied in 0, worse in 0)."
+        "Column by column, Beta_2 is worse than Alpha in all 6, better than Epsilon<b> in all 6; "
+        "Gamma & Co is worse than Alpha in all 6, better than Epsilon<b> in all 6."
+    )
+    mixed = {"beta": {"alpha": Standing(3, 1, 2), "gamma": Standing(0, 5, 1)}}
+    assert under_study(results, mixed) == (
+        "Column by column, Beta_2 is better than Alpha in 3, tied in 1 and worse in 2, tied with Gamma & Co in 5 and "
+        "worse in 1."
     )
     assert under_study(Results(replace(bundle, methods=dict(bundle.methods))), {}) == ""
 

@@ -51,8 +51,13 @@ def under_study(results: Results, standings: Mapping[str, Mapping[str, Standing]
 
 
 def _stands(results: Results, against: str, standing: Standing) -> str:
-    counts = f"in {standing.better} of {standing.columns} (tied in {standing.tied}, worse in {standing.worse})"
-    return f"better than {results.title(against)} {counts}"
+    counts = {"better than": standing.better, "tied with": standing.tied, "worse than": standing.worse}
+    first, *others = [word for word, count in counts.items() if count]
+    name = results.title(against)
+    if not others:
+        return f"{first} {name} in all {standing.columns}"
+    rest = [f"{word.partition(' ')[0]} in {counts[word]}" for word in others]
+    return f"{first} {name} in {_listed([str(counts[first]), *rest])}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -108,7 +108,8 @@ def report_page(
 ) -> str:
     """The report as one HTML file."""
     ran = [comparison for comparison in comparisons if comparison.setting]
-    standings = standings_of(pairs)
+    found = standings_of(pairs)
+    standings = {method: found[method] for method in results.ranked if method in found}
     return template("report.html.j2").render(
         bundle=bundle,
         results=results,
