@@ -89,7 +89,7 @@ def test_a_file_with_other_codes_differs_by_them_and_by_nothing_else(kept, tmp_p
     np.savez(tmp_path / "other.npz", **arrays)
     printed = explained(capsys, f"{tmp_path / 'other.npz'}@k=100", f"{QUICK}:{RUN}")
     assert "database codes" in printed
-    assert "16 of 20,752 bits differ" in printed
+    assert "16 of 80,000 bits differ" in printed
     assert "unexplained: +0.0000" in printed
 
 

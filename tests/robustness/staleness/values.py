@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from helpers import ROOT, hashbench, keep_methods, read_params
+from helpers import ROOT, TINY, hashbench, keep_methods, read_params
 from PIL import Image
 from robustness.staleness.edits import (
     AFTER_FITS,
@@ -206,7 +206,7 @@ VALUES: tuple[Edit, ...] = (
     values("a backbone that is not used", put("backbones.vgg16", _WHOLE["backbones"]["vgg16"]), NONE),
     values(
         "a profile more",
-        put("profiles.mine", _WHOLE["profiles"]["quick"] | {"seeds": [7]}),
+        put("profiles.mine", _WHOLE["profiles"]["quick"] | TINY | {"seeds": [7]}),
         NONE,
     ),
     values("an ablation", put("ablations.nsh_m8", {"of": "nsh", "m": {"value": 8, "source": "ours"}}), NONE),
