@@ -207,7 +207,7 @@ def changed(**arrays):
         (codes(32), {}, "its query codes have 32 bits, not 16 as --bits says"),
         (changed(query_labels=codes()["query_labels"][::-1]), {}, "split cifar10_200_1000_4800 (queries whose"),
         (changed(db_codes=codes()["db_codes"][:-1], db_labels=codes()["db_labels"][:-1]), {}, "database of 4,799"),
-        (changed(query_rows=np.arange(200), db_rows=np.arange(1097)), {}, "its query rows are not those of the split"),
+        (changed(query_rows=np.arange(200), db_rows=np.arange(4800)), {}, "its query rows are not those of the split"),
         (None, {"protocol": "cifar10_1000_5000_54000"}, "profile quick has the protocols cifar10_200"),
         (None, {"method": "My Method"}, "--method 'My Method' is not a name of small letters, digits and _"),
         (None, {"method": "itq"}, "params.yaml has a method itq: give the submission a name of its own"),

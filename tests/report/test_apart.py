@@ -11,8 +11,8 @@ import pytest
 from hashbench.records import AsymmetricSummary
 from hashbench.report.excerpt import excerpt
 from hashbench.report.figures.style import best_of_panels
-from hashbench.report.finding import leaders
 from hashbench.report.results import Results
+from hashbench.report.standings import leaders
 from hashbench.report.tables.rendering import RENDERERS
 from hashbench.report.tables.retrieval import ASYMMETRIC, EXTERNAL_TEXT, table1, table2
 

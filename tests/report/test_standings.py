@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 
 from hashbench.report.build import render_tables
-from hashbench.report.finding import leaders, under_study
 from hashbench.report.results import Results
-from hashbench.report.standings import Standing, pairs_of, standings_of
+from hashbench.report.standings import Standing, leaders, pairs_of, standings_of, under_study
 
 
 def test_every_method_is_compared_with_each_reference_in_each_column(make_bundle):

@@ -17,7 +17,7 @@ from hashbench.report.standings import Pair, pairs_of
 from hashbench.report.tables.ablation import ablation_table
 from hashbench.report.tables.cost import table3
 from hashbench.report.tables.model import Table
-from hashbench.report.tables.published import compare, comparison_csv, comparison_markdown
+from hashbench.report.tables.published import Comparison, compare, comparison_csv, comparison_markdown
 from hashbench.report.tables.rendering import RENDERERS, csv_text
 from hashbench.report.tables.retrieval import table1, table2
 from hashbench.report.tables.tuning import tuning_table
@@ -54,25 +54,32 @@ def render_report(bundle: ReportBundle, write: Write) -> None:
     Raises HashbenchError where the records cannot stand in one report.
     """
     results = Results(bundle)
-    render_tables(bundle, write)
-    tables, comparisons = _retrieval_tables(bundle, results), compare(bundle.published, results)
+    tables, comparisons, pairs = _write_texts(bundle, results, write)
     with drawing():
         figures = _write_figures(report_plots(bundle, results), _into("figures", write))
-    write("report.html", report_page(bundle, results, tables, figures, comparisons, _pairs(bundle, results)))
+    write("report.html", report_page(bundle, results, tables, figures, comparisons, pairs))
     if bundle.seconds:
         _render_cost(bundle, results, _into("cost", write))
 
 
 def render_tables(bundle: ReportBundle, write: Write) -> None:
     """The texts of a report that follow from records and per-query values alone: tables, comparisons, metrics."""
-    results = Results(bundle)
-    _write_tables(_retrieval_tables(bundle, results), bundle, write)
-    comparisons = compare(bundle.published, results)
+    _write_texts(bundle, Results(bundle), write)
+
+
+def _write_texts(
+    bundle: ReportBundle, results: Results, write: Write
+) -> tuple[list[Table], list[Comparison], list[Pair]]:
+    """Write these texts; the tables, comparisons and pairs in them, for the page."""
+    tables, comparisons = _retrieval_tables(bundle, results), compare(bundle.published, results)
+    pairs = pairs_of(results, [*results.controls, *bundle.references], bundle.compared)
+    _write_tables(tables, bundle, write)
     write("published_vs_reproduced.md", comparison_markdown(comparisons))
     write("published_vs_reproduced.csv", comparison_csv(comparisons))
-    write("standings.csv", standings_csv(_pairs(bundle, results)))
+    write("standings.csv", standings_csv(pairs))
     for name, text in metrics_of(results).items():
         write(f"metrics/{name}.json", text)
+    return tables, comparisons, pairs
 
 
 def _render_cost(bundle: ReportBundle, results: Results, write: Write) -> None:
@@ -148,11 +155,6 @@ def metrics_of(results: Results) -> dict[str, str]:
                     datasets = found.setdefault(f"{setting.backbone}/{method}", {})
                     datasets.setdefault(setting.dataset, {})[str(bits)] = round(value, 4)
     return {name: json.dumps(datasets, indent=1) + "\n" for name, datasets in found.items()}
-
-
-def _pairs(bundle: ReportBundle, results: Results) -> list[Pair]:
-    """Every method against the controls and the references of the bundle."""
-    return pairs_of(results, [*results.controls, *bundle.references], bundle.compared)
 
 
 def standings_csv(pairs: Sequence[Pair]) -> str:

@@ -14,9 +14,8 @@ from markupsafe import Markup
 from hashbench.records import Value
 from hashbench.report.bundle import Gallery, HyperparameterNote, PerClass, ReportBundle
 from hashbench.report.citing import bibtex
-from hashbench.report.finding import leaders, under_study
 from hashbench.report.results import Results, Setting
-from hashbench.report.standings import Pair, standings_of
+from hashbench.report.standings import Pair, leaders, standings_of, under_study
 from hashbench.report.tables import rendering
 from hashbench.report.tables.model import Table
 from hashbench.report.tables.published import Comparison, comparison_rows

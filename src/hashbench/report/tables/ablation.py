@@ -8,8 +8,17 @@ from functools import partial
 from hashbench.records import RunRecord
 from hashbench.report.bundle import Ablation, Variant
 from hashbench.report.results import Results, Setting
-from hashbench.report.tables.difference import MAP, NOTE, difference
-from hashbench.report.tables.model import Cell, Heading, Row, Table, Tied, cell_of
+from hashbench.report.tables.model import (
+    DIFFERENCE_NOTE,
+    PLAIN_MAP,
+    Cell,
+    Heading,
+    Row,
+    Table,
+    Tied,
+    cell_of,
+    difference,
+)
 from hashbench.report.tables.provenance import provenance, setting_map_name, version_notes
 from hashbench.types import Array
 
@@ -49,7 +58,7 @@ def ablation_table(results: Results, ablations: Sequence[Ablation], tied: Tied, 
         ),
         tuple(rows),
         (
-            NOTE,
+            DIFFERENCE_NOTE,
             *version_notes(results, methods),
         ),
         provenance(results, methods, profile),
@@ -91,7 +100,7 @@ def _cells(results: Results, method: str, against: str | None, tied: Tied) -> tu
     for setting, bits in results.grid:
         name = setting_map_name(results, setting)
         pair = [method for method in (method, against) if method is not None]
-        own, *other = (cell_of(results, setting, method, bits, name, "map", MAP) for method in pair)
+        own, *other = (cell_of(results, setting, method, bits, name, "map", PLAIN_MAP) for method in pair)
         ap = partial(_ap, results, setting, bits, pair)
         cells += [own, difference(own, other[0] if other else None, ap, tied)]
     return tuple(cells)

@@ -169,6 +169,23 @@ def _marked_column(cells: Sequence[Cell]) -> list[Cell]:
     return [replace(cell, marks=marks.get(cell.compared, ())) for cell in cells]
 
 
+PLAIN_MAP = Format(prefer="none")
+DIFFERENCE_NOTE = "†: the two cannot be told apart (paired bootstrap over seeds and queries, two-sided, p ≥ 0.05)."
+_DIFFERENCE = Format(signed=True, show_spread=False, prefer="none")
+
+
+def difference(cell: Cell, other: Cell | None, ap: Callable[[], Mapping[str, Array]], tied: Tied) -> Cell:
+    """How much higher the value of `cell` is than that of `other`; empty where one of them was not run.
+
+    `ap()`: the AP by repetition and query of both. `tied(ap)`: of two, those that tie with the better one.
+    """
+    blank = replace(cell, metric=f"{cell.metric} difference", value=None, spread=None, format=_DIFFERENCE)
+    if other is None or other.value is None or cell.value is None:
+        return blank
+    marks: tuple[Mark, ...] = ("insignificant",) if len(tied(ap())) == 2 else ()
+    return replace(blank, value=cell.value - other.value, marks=marks)
+
+
 def with_tie(
     rows: Sequence[Row],
     number: int,

@@ -9,8 +9,17 @@ import pandas as pd
 
 from hashbench.report.bundle import MethodCard
 from hashbench.report.results import Results, Setting
-from hashbench.report.tables.difference import MAP, NOTE, difference
-from hashbench.report.tables.model import Cell, Heading, Row, Table, Tied, cell_of
+from hashbench.report.tables.model import (
+    DIFFERENCE_NOTE,
+    PLAIN_MAP,
+    Cell,
+    Heading,
+    Row,
+    Table,
+    Tied,
+    cell_of,
+    difference,
+)
 from hashbench.report.tables.provenance import provenance, setting_map_name, version_notes
 
 
@@ -43,7 +52,7 @@ def tuning_table(
             for method in methods
         ),
         (
-            NOTE,
+            DIFFERENCE_NOTE,
             "Official lengths of training are cut to the most steps of a fit of the search; Changes names each cut.",
             _agreement(official, searched, methods),
             *official.left_out,
@@ -85,7 +94,7 @@ def _cells(
 ) -> tuple[Cell, Cell, Cell]:
     name = setting_map_name(official, setting)
     before, after = (
-        cell_of(each, setting, method, bits, f"{name} {kind}", "map", MAP)
+        cell_of(each, setting, method, bits, f"{name} {kind}", "map", PLAIN_MAP)
         for each, kind in ((official, "official"), (searched, "searched"))
     )
     are_the_same = official.runs(setting, method, bits) == searched.runs(setting, method, bits)
