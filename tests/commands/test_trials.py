@@ -251,9 +251,7 @@ def test_validate_prints_a_row_for_every_code_length(command: Command) -> None:
     assert status == 0
     rows = rows_of(out, "digits")
     assert [(row[1], row[-4]) for row in rows] == [("vit_micro", "12"), ("vit_micro", "64")]
-    found = [float(row[-3]) for row in rows]
-    assert all(0.2 < value < 1 for value in found), "above the chance of ten classes"
-    assert found[0] != found[1]
+    assert 0.2 < float(rows[0][-3]) < float(rows[1][-3]) < 1, "longer random codes are better"
 
 
 def test_validate_sweeps_over_settings(command: Command) -> None:
