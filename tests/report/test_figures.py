@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench.records import CellSeconds
-from hashbench.report.figures import labels, registry, style, training
+from hashbench.report.figures import labels, ranks, registry, style, training
 from hashbench.report.results import Results, Setting
 
 
@@ -157,3 +157,16 @@ def test_drawing_leaves_matplotlib_as_it_was(small_bundle):
     before = dict(mpl.rcParams)
     draw(small_bundle)
     assert dict(mpl.rcParams) == before
+
+
+def test_the_headings_of_rank_groups_do_not_run_into_each_other(make_bundle):
+    bundle = make_bundle(4)
+    titles = dict.fromkeys(bundle.dataset_titles, "A data set with a name of many words, of 6,000 images")
+    results = Results(replace(bundle, dataset_titles=titles))
+    figure = ranks.rank_groups(results, lambda ap: dict.fromkeys(ap, 1)).figure
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    texts = [text for text in (*axes.texts, *axes.get_xticklabels()) if not text.get_text().isdigit()]
+    assert len(texts) == len(results.settings) + len(results.grid)
+    boxes = [text.get_window_extent() for text in texts]
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]

@@ -170,3 +170,17 @@ def test_the_browser_test_sees_errors(page, chromium):
 def test_the_page_does_not_scroll_sideways_on_a_phone(page, chromium):
     dom, _ = chromium(page.replace("</body>", PROBE + "</body>"), "--window-size=390,800")
     assert probe(dom)["wide"] <= 0
+
+
+def test_published_numbers_stand_by_source_and_what_is_not_comparable_is_folded(small_bundle, files_of):
+    (row,) = small_bundle.published
+    other = replace(row, method="beta", backbone="Big ViT", source="https://example.org/other")
+    published = (row, other, replace(row, bits=32, value=0.8), replace(other, bits=32))
+    page = files_of(replace(small_bundle, published=published))["report.html"]
+    section = page[page.index('id="published"') : page.index('id="methods"')]
+    open_part, folded = section.split("<details>")
+    assert re.findall(r'rowspan="(\d)">(\w+)', open_part) == [("2", "Alpha"), ("2", "Toys"), ("2", "https")]
+    assert re.findall(r"<td class=\"number\">(0\.\d)</td>", open_part) == ["0.7", "0.8"]
+    assert "Not comparable" not in open_part
+    assert "<summary>2 published numbers of other images" in folded
+    assert folded.count("Not comparable: other backbone: Big ViT against") == 1

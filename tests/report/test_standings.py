@@ -10,7 +10,7 @@ import pytest
 
 from hashbench.report.build import render_tables
 from hashbench.report.results import Results
-from hashbench.report.standings import Standing, leaders, pairs_of, standings_of, under_study
+from hashbench.report.standings import Standing, leaders, pairs_of, standings_of, undecided, under_study
 
 
 def test_every_method_is_compared_with_each_reference_in_each_column(make_bundle):
@@ -82,3 +82,23 @@ def test_the_page_opens_with_the_finding(small_report, small_bundle):
     places = [page.index(text) for text in ("has the highest mAP@100", 'id="figures"', 'id="tables"')]
     assert places == sorted(places)
     assert "standings.csv" in page
+
+
+def test_the_page_tells_the_largest_difference_that_was_left_undecided(make_bundle):
+    bundle = make_bundle(3)
+    results = Results(bundle)
+    pairs = pairs_of(results, ["beta"], bundle.compared)
+    assert undecided(results, pairs) == ""
+    toys, mosaic = results.settings
+    found = [
+        *(
+            replace(pairs[0], setting=toys, difference=d, p_value=p)
+            for d, p in ((0.01, 1.0), (-0.02, 0.05), (0.5, 0.01))
+        ),
+        replace(pairs[0], setting=mosaic, difference=0.003, p_value=0.2),
+    ]
+    toy_queries, mosaic_queries = (results.any_run(setting).n_query for setting in results.settings)
+    assert undecided(results, found) == (
+        f"The largest difference that the test left undecided is 0.020 on Toys ({toy_queries:,} queries) and 0.003 on "
+        f"Toy mosaic ({mosaic_queries:,} queries)."
+    )

@@ -15,7 +15,7 @@ from hashbench.records import Value
 from hashbench.report.bundle import Gallery, HyperparameterNote, PerClass, ReportBundle
 from hashbench.report.citing import bibtex
 from hashbench.report.results import Results, Setting
-from hashbench.report.standings import Pair, leaders, standings_of, under_study
+from hashbench.report.standings import Pair, leaders, standings_of, undecided, under_study
 from hashbench.report.tables import rendering
 from hashbench.report.tables.model import Table
 from hashbench.report.tables.published import Comparison, comparison_rows
@@ -97,6 +97,20 @@ class MethodView:
     remarks: list[str]
 
 
+@dataclass(frozen=True)
+class ComparisonGroup:
+    """Published numbers of one method and source beside the same runs: what differs is the code length."""
+
+    method: str
+    dataset: str
+    rows: list[dict[str, str]]
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return len(self.rows)
+
+
 def report_page(
     bundle: ReportBundle,
     results: Results,
@@ -115,13 +129,14 @@ def report_page(
         **_look(),
         tables=_fragments(tables),
         figures=figures,
-        published=comparison_rows(ran),
+        published=_comparisons(ran, bundle),
         not_run=len(comparisons) - len(ran),
         galleries=[_gallery(gallery, results) for gallery in bundle.galleries],
         per_class=[view for classes in bundle.per_class for view in _per_class(classes, results)],
         methods=[_method(method, bundle, results) for method in results.ran],
         finding=[leaders(results, bundle.tied), under_study(results, standings)],
         standings=standings,
+        undecided=undecided(results, pairs),
         against=list(dict.fromkeys(each.against for each in pairs)),
         cited=tables[0],
         citation=bibtex(tables[0], bundle.profile, bundle.version, bundle.methods),
@@ -151,6 +166,19 @@ def _png(image: Array) -> str:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _comparisons(ran: Sequence[Comparison], bundle: ReportBundle) -> dict[str, list[ComparisonGroup]]:
+    """By whether they are comparable, "yes" or "no": what is the same in all but numbers stands together."""
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in comparison_rows(ran):
+        same = tuple(row[name] for name in ("comparable", "method", "dataset", "source", "note", "why_not"))
+        groups.setdefault(same, []).append(row)
+    found: dict[str, list[ComparisonGroup]] = {"yes": [], "no": []}
+    for (comparable, method, *_), rows in groups.items():
+        title = bundle.dataset_titles[rows[0]["dataset"]]
+        found[comparable].append(ComparisonGroup(bundle.methods[method].title, title, rows))
+    return found
 
 
 def _gallery(gallery: Gallery, results: Results) -> GalleryView:

@@ -1,5 +1,5 @@
 """What beats what: every method against a few that a reader measures all others by, tested column by column; and the
-two sentences with which the page says what was found."""
+sentences with which the page says what was found, and what the test could not tell."""
 
 from __future__ import annotations
 
@@ -133,6 +133,19 @@ def _stands(results: Results, against: str, standing: Standing) -> str:
         return f"{first} {name} in all {standing.columns}"
     rest = [f"{word.partition(' ')[0]} in {counts[word]}" for word in others]
     return f"{first} {name} in {_listed([str(counts[first]), *rest])}"
+
+
+def undecided(results: Results, pairs: Sequence[Pair]) -> str:
+    """How large a difference the test left undecided in each setting: what its number of queries cannot tell."""
+    ties: dict[Setting, float] = {}
+    for pair in pairs:
+        if pair.verdict == "tied":
+            ties[pair.setting] = max(abs(pair.difference), ties.get(pair.setting, 0.0))
+    said = [
+        f"{difference:.3f} on {results.setting_title(setting)} ({results.any_run(setting).n_query:,} queries)"
+        for setting, difference in ties.items()
+    ]
+    return f"The largest difference that the test left undecided is {_listed(said)}." if said else ""
 
 
 def _listed(names: Sequence[str]) -> str:

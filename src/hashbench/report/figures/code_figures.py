@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from hashbench.records import Cell
 from hashbench.report.figures.panels import Plot, coloured, grid, mean_curve
 from hashbench.report.figures.style import MUTED_TEXT, Look, Looks, by_quality, new_figure
-from hashbench.report.results import Results
+from hashbench.report.results import Results, Setting
 from hashbench.types import Array
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def distance_histograms(results: Results, looks: Looks) -> Plot:
             axes.set_ylim(bottom=0)
             where = (setting.dataset, setting.backbone, bits, method)
             data += [(*where, d, *pair) for d, pair in enumerate(zip(*shares, strict=True))]
-        line[0].set_ylabel(f"{results.setting_title(setting)}\n{bits} bits\nshare of pairs")
+        line[0].set_ylabel(_row_label(results, setting, bits, "share of pairs"))
     figure.supxlabel("Hamming distance", fontsize=8.5)
     _pair_legend(figure)
     alt = "Histograms of the Hamming distances of relevant pairs and of other pairs; the less they overlap, the better."
@@ -87,6 +88,11 @@ def distance_histograms(results: Results, looks: Looks) -> Plot:
         figure,
         data,
     )
+
+
+def _row_label(results: Results, setting: Setting, bits: int, axis: str) -> str:
+    """What a row of panels shares, wrapped to the height of a small one."""
+    return f"{fill(results.setting_title(setting), 16)}\n{bits} bits\n{axis}"
 
 
 def _shares(counts: Sequence[float]) -> list[float]:
@@ -125,7 +131,7 @@ def bit_usage(results: Results, looks: Looks, correlations: Mapping[Cell, Array]
                 image = _draw_correlation(bottom[column], np.abs(matrix), run.evaluation.bit_correlation)
         for axes in top[1 : len(methods)]:
             axes.set_yticklabels([])
-        top[0].set_ylabel(f"{results.setting_title(setting)}\n{bits} bits\nshare of ones")
+        top[0].set_ylabel(_row_label(results, setting, bits, "share of ones"))
     if image is not None:
         label = "absolute correlation of two bits"
         figure.colorbar(image, ax=panels, location="bottom", shrink=0.35, aspect=40, pad=0.02, label=label)

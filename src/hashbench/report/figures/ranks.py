@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from hashbench.report.figures.panels import Plot
@@ -35,8 +36,9 @@ def rank_groups(results: Results, groups_of: Callable[[Mapping[str, Array]], Map
             if method in groups[column]:
                 _cell(axes, x, y, groups[column][method])
     axes.set_yticks(range(len(methods)), [results.title(method) for method in methods], color=INK)
-    labels = [f"{results.setting_title(setting)}\n{bits} bits" for setting, bits in columns]
-    axes.set_xticks(range(len(columns)), labels)
+    axes.set_xticks(range(len(columns)), [f"{bits} bits" for _, bits in columns])
+    for setting in results.settings:
+        _heading(axes, results.setting_title(setting), [x for x, column in enumerate(columns) if column[0] == setting])
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(methods) - 0.5, -0.5))
     axes.grid(visible=False)
@@ -66,6 +68,22 @@ def _ap(results: Results, setting: Setting, bits: int) -> dict[str, Array]:
     """AP by repetition and query of the methods that were run and are ranked."""
     ran = [method for method in results.ranked if results.runs(setting, method, bits)]
     return {method: results.ap_by_seed(setting, method, bits) for method in ran}
+
+
+def _heading(axes: Axes, title: str, places: list[int]) -> None:
+    """What the columns at `places` share, above their tick labels."""
+    axes.annotate(
+        fill(title, 11 * len(places)),
+        (exact_mean(places), 1),
+        (0, 16),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=INK,
+        weight="bold",
+        annotation_clip=False,
+    )
 
 
 def _cell(axes: Axes, x: int, y: int, group: int) -> None:
