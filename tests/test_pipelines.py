@@ -58,7 +58,7 @@ def test_every_pipeline_is_of_a_profile() -> None:
     pipelines = (pipeline_of, ablations_of, official_of, search_of)
     known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in pipelines}
     found = {path.parent.relative_to(ROOT) for path in (ROOT / "pipelines").glob("*/dvc.yaml")}
-    assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg-ablations")} <= found <= known
+    assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg")} <= found <= known
 
 
 def stages_of(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hashbench.cli import build_parser
 from hashbench.commands.new import with_profile
 from hashbench.config.params import load_params
 from hashbench.errors import HashbenchError
+from hashbench.execution.pipelines import open_beside
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
@@ -55,22 +56,31 @@ def test_a_new_profile_leaves_all_other_lines_as_they_are(clone: Path, capsys: p
     assert "next: `hashbench check mine`, then `nox -s reproduce_table1 -- --profile mine`" in told
 
 
-def test_the_pipelines_are_links_and_a_file_of_two_lines(clone: Path) -> None:
+def assert_is_pipeline(folder: Path, profile: str, like: str) -> None:
+    """A pipeline's folder holds two links and a file that names its profile."""
+    links = {path.name: str(path.readlink()) for path in folder.iterdir() if path.is_symlink()}
+    assert links == {"dvc.yaml": like, "params.yaml": "../../params.yaml"}
+    assert all((folder / name).is_file() for name in links)
+    assert (folder / "profile.yaml").read_text() == f"profile: {profile}\nroot: ../..\n"
+
+
+def test_the_pipeline_of_a_new_profile_is_like_all_others(clone: Path) -> None:
     new_profile("mine")
-    pipelines = {"mine": "dvc.yaml"} | {
-        "mine-ablations": "pipelines/ablations.yaml",
-        "mine-official": "pipelines/official.yaml",
-        "search-mine": "pipelines/search.yaml",
-    }
-    for folder, shared in pipelines.items():
-        made, like = Path("pipelines", folder), Path("pipelines", folder.replace("mine", "cifar10-jpeg"))
-        assert {path.name: path.is_symlink() for path in made.iterdir()} == {
-            path.name: path.is_symlink() for path in like.iterdir() if path.name not in ("dvc.lock", ".dvcignore")
-        }
-        assert (made / "dvc.yaml").resolve() == (clone / shared).resolve()
-        assert (made / "dvc.yaml").readlink() == (like / "dvc.yaml").readlink()
-        assert (made / "params.yaml").readlink() == (like / "params.yaml").readlink()
-        assert (made / "profile.yaml").read_text() == "profile: mine\nroot: ../..\n"
+    for profile in ("mine", "cifar10-jpeg"):
+        assert_is_pipeline(Path("pipelines", profile), profile, "../../dvc.yaml")
+    assert not list(Path("pipelines").glob("*mine?*"))
+
+
+@pytest.mark.parametrize(
+    ("what", "folder"), [("ablations", "cpu-ablations"), ("official", "cpu-official"), ("search", "search-cpu")]
+)
+def test_a_pipeline_beside_it_is_made_when_it_is_first_opened(clone: Path, what: str, folder: str) -> None:
+    made = Path("pipelines", folder)
+    assert not made.exists()
+    for _ in range(2):
+        open_beside("cpu", what)
+        assert_is_pipeline(made, "cpu", f"../{what}.yaml")
+        assert (made / ".dvcignore").read_text() == "!/dvc.yaml\n"
 
 
 @pytest.mark.parametrize(

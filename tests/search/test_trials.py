@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from helpers import ROOT, read_params
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.config.params import load_params
+from hashbench.config.params import Params, load_params
 from hashbench.errors import HashbenchError
 from hashbench.search.choices import choices, chosen, not_chosen, over_budget
 from hashbench.search.trials import Fit, best_first, by_method, csv_of, mean_map, of_trial, read_fits
@@ -126,3 +127,26 @@ def check(method: str, entries: dict[str, Any], searches: list[list[Fit]]) -> No
     }
     told = json.dumps({method: values})
     assert not values or any(not not_chosen(values, fits) for fits in searches), f"no search chose {told}"
+
+
+@pytest.mark.parametrize("profile", COMMITTED)
+def test_the_page_tells_what_every_search_chose(profile: str) -> None:
+    """docs/methods.md has a row for every method that was searched, as params.yaml has it."""
+    params = load_params(ROOT / "params.yaml")
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n### What the search of `{profile}` chose\n")[2].partition("\n##")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section, re.MULTILINE)
+    assert dict(rows) == {method: told(params, profile, method) for method in by_method(read_fits(COMMITTED[profile]))}
+
+
+def told(params: Params, profile: str, method: str) -> str:
+    """The official and the searched value of every hyperparameter that was searched, as the page writes them."""
+    official, searched = params.settings(method, profile)["official"], params.method(method, profile).values
+    return ", ".join(
+        f"{name.replace('_', ' ')} {short(official[name])} → {short(searched[name])}"
+        for name in params.search.spaces[method]
+    )
+
+
+def short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value:,}"

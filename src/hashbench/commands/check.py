@@ -26,18 +26,18 @@ def run(arguments: argparse.Namespace) -> None:
     from hashbench.config.params import Group, load_params
     from hashbench.errors import HashbenchError
     from hashbench.execution.estimate import lines_of
-    from hashbench.execution.pipelines import ablations_of, official_of, open_pipeline, pipeline_of, search_of
+    from hashbench.execution.pipelines import BESIDE, open_beside, open_pipeline, pipeline_of
     from hashbench.execution.recovery import remove_half_written
     from hashbench.execution.requirements import missing_of
     from hashbench.execution.sources import link_sources
 
     remove_half_written()
-    open_pipeline(pipeline_of(arguments.profile))
-    beside = {"ablations": ablations_of, "official": official_of, "search": search_of}
-    for option, pipeline in beside.items():
-        if getattr(arguments, option):
-            open_pipeline(pipeline(arguments.profile))
     params, layout = load_params(), Layout(arguments.profile)
+    params.profile(arguments.profile)
+    open_pipeline(pipeline_of(arguments.profile))
+    for what in BESIDE:
+        if getattr(arguments, what):
+            open_beside(arguments.profile, what)
     for line in lines_of(params, arguments.profile):
         print(f"estimate: {line}")
     missing = list(missing_of(params, arguments.profile))

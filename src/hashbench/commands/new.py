@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from hashbench.artefacts import store
     from hashbench.config.params import known, load_params, params_path
     from hashbench.errors import HashbenchError
-    from hashbench.execution.pipelines import create_pipelines, pipeline_of
+    from hashbench.execution.pipelines import PIPELINE, create_pipeline, pipeline_of
 
     params, name = load_params(), _checked(arguments.name)
     if name in params.profiles and pipeline_of(name).exists():
@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
     known("profile", arguments.like, params.profiles)
     for dataset in arguments.datasets or ():
         known("data set", dataset, params.datasets)
-    folders = create_pipelines(name)
+    create_pipeline(name, pipeline_of(name), PIPELINE)
     if name not in params.profiles:
         path = params_path()
         text = path.read_text(encoding="utf-8")
         store.write_text(path, with_profile(text, name, arguments.like, arguments.datasets))
         print(f"{path}: the profile {name} is added; change there what it shall compute")
-    print(*(f"{folder}: made" for folder in folders), sep="\n")
+    print(f"{pipeline_of(name).parent}: made")
     print(f"next: `hashbench check {name}`, then `nox -s reproduce_table1 -- --profile {name}`")
 
 

@@ -1,7 +1,7 @@
 """The pipeline files of a profile: links to the ones that all profiles share, and a file that names the profile.
 
 DVC speaks of every pipeline that it finds, so it is shown that of the root alone (`.dvcignore`) and those that were
-opened in this clone.
+opened in this clone. Those beside that of a profile's methods are made when they are first opened.
 """
 
 from __future__ import annotations
@@ -37,33 +37,35 @@ def search_of(profile: str) -> Path:
     return Path("pipelines", f"search-{profile}", "dvc.yaml")
 
 
+BESIDE = {"ablations": (ablations_of, ABLATIONS), "official": (official_of, OFFICIAL), "search": (search_of, SEARCH)}
+
+
 def open_pipeline(pipeline: Path) -> None:
     """Show DVC a pipeline below pipelines/, from now on and in this clone alone."""
     if pipeline != PIPELINE and pipeline.is_file():
         pipeline.with_name(".dvcignore").write_text("!/dvc.yaml\n", encoding="utf-8")
 
 
-def create_pipelines(profile: str) -> list[Path]:
-    """Make the folders of a profile's pipelines, of its methods, its ablations, its methods with official settings and
-    its search; return them.
+def open_beside(profile: str, what: str) -> None:
+    """Show DVC one of the pipelines `BESIDE` that of a profile's methods; make it first where it is not there yet."""
+    path_of, shared = BESIDE[what]
+    pipeline = path_of(profile)
+    if not pipeline.exists():
+        create_pipeline(profile, pipeline, shared)
+    open_pipeline(pipeline)
 
-    Raises HashbenchError where one of them exists, or where the project's own pipelines are not here.
+
+def create_pipeline(profile: str, pipeline: Path, shared: Path) -> None:
+    """Make the folder of one of a profile's pipelines, which is like that of the `shared` file.
+
+    Raises HashbenchError where the folder exists, or where the project's own pipelines are not here.
     """
-    pipelines = {
-        pipeline_of(profile): PIPELINE,
-        ablations_of(profile): ABLATIONS,
-        official_of(profile): OFFICIAL,
-        search_of(profile): SEARCH,
-    }
-    folders = {path.parent: shared for path, shared in pipelines.items()}
-    for folder, shared in folders.items():
-        if folder.exists():
-            raise HashbenchError(f"{folder} exists already; remove it, or choose another name")
-        if not shared.is_file():
-            raise HashbenchError(f"{shared} is missing; run from the root of a clone of hashbench")
-    for folder, shared in folders.items():
-        folder.mkdir(parents=True)
-        (folder / "dvc.yaml").symlink_to(Path("../..") / shared if shared == PIPELINE else Path("..") / shared.name)
-        (folder / "params.yaml").symlink_to("../../params.yaml")
-        (folder / "profile.yaml").write_text(f"profile: {profile}\nroot: ../..\n", encoding="utf-8")
-    return list(folders)
+    folder = pipeline.parent
+    if folder.exists():
+        raise HashbenchError(f"{folder} exists already; remove it, or choose another name")
+    if not shared.is_file():
+        raise HashbenchError(f"{shared} is missing; run from the root of a clone of hashbench")
+    folder.mkdir(parents=True)
+    (folder / "dvc.yaml").symlink_to(Path("../..") / shared if shared == PIPELINE else Path("..") / shared.name)
+    (folder / "params.yaml").symlink_to("../../params.yaml")
+    (folder / "profile.yaml").write_text(f"profile: {profile}\nroot: ../..\n", encoding="utf-8")
