@@ -21,6 +21,7 @@ from hashbench.artefacts import store
 from hashbench.execution.machine import device_name
 from hashbench.fingerprint import program_of
 
+FIGURES = ROOT / "results" / "robustness.json"
 LONG = os.environ.get("HASHBENCH_ROBUSTNESS") == "long"
 
 
@@ -48,7 +49,8 @@ def figures() -> Callable[..., None]:
             said = {"title": title, "says": says, "figures": dict(figures), "remarks": [*remarks], "table": [*table]}
             versions = program_of("hashbench.stages.fit").versions
             ran = {"seconds": round(time.monotonic() - start), "machine": device_name(), "versions": versions}
-            store.write_json(ROOT / "results" / "robustness" / f"{name}.json", {**said, **ran})
+            found = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+            store.write_json(FIGURES, found | {name: {**said, **ran}})
 
     return write
 

@@ -1,4 +1,4 @@
-"""Render docs/reliability.md from results/robustness/*.json. Measures nothing."""
+"""Render docs/reliability.md from results/robustness.json. Measures nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES = ROOT / "results" / "robustness"
+FIGURES = ROOT / "results" / "robustness.json"
 PAGE = ROOT / "docs" / "reliability.md"
 
 # The sections of the page.
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
 
 def main() -> None:
     """Write the page."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FIGURES.glob("*.json"))}
+    found = json.loads(FIGURES.read_text(encoding="utf-8"))
     PAGE.write_text(page(found), encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {len(found)} sections")
 
