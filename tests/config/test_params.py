@@ -168,7 +168,7 @@ def test_what_dvc_overlooks_is_refused(tmp_path: Path, text: str, sentence: str)
 def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path, text: str, number: float) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(
-        (ROOT / "params.yaml").read_text().replace("learning_rate: {value: 0.001", f"learning_rate: {{value: {text}")
+        (ROOT / "params.yaml").read_text().replace("learning_rate: {value: 0.001,", f"learning_rate: {{value: {text},")
     )
     value = load_params(path).methods["contrastive"].values["learning_rate"]
     assert value == number
@@ -230,7 +230,9 @@ def test_a_profile_overrides_a_method_and_its_variants(tmp_path: Path) -> None:
 
 def test_an_override_that_a_variant_cannot_take_is_refused(tmp_path: Path) -> None:
     overrides = {"nsh": {"batch_size": {"value": 6, "source": "ours"}}}
-    message = load_changed(tmp_path, lambda value: value["profiles"]["quick"].update(overrides=overrides))
+    message = load_changed(
+        tmp_path, lambda value: value["profiles"]["quick"].update(overrides=overrides, settings_of=None)
+    )
     assert "key 'profiles.quick.overrides.nsh.m.value' is 8; it must be below batch_size, which is 6" in message
 
 

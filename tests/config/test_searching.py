@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def test_official_settings_lie_over_a_profile_and_its_overrides(tmp_path: Path) 
     official = {"m": {"value": 1, "source": "paper"}, "epochs": {"value": 200, "source": "paper"}}
     by_hand, searched = {"value": 0.9, "source": "ours"}, {"value": 0.7, "source": "search"}
     overrides = {"nsh": {"m": {"value": 3, "source": "ours"}, "quantisation": by_hand, "temperature": searched}}
-    params = loaded(tmp_path, official={"nsh": official}, profiles__quick__overrides=overrides)
+    own = {"profiles__quick__overrides": overrides, "profiles__quick__settings_of": None}
+    params = loaded(tmp_path, official={"nsh": official}, **own)
     plain = params.method("nsh", "cpu").values
     assert params.method("nsh", "quick").values == {**plain, "m": 3, "quantisation": 0.9, "temperature": 0.7}
     found = params.official_method("nsh", "quick")
@@ -116,6 +118,20 @@ def test_a_profile_with_the_settings_of_another_has_its_overrides_below_its_own(
     assert params.settings("nsh", "quick")["present"]["m"] == 4
     before = shared.settings("nsh", "quick")["present"]
     assert before == {**shared.methods["nsh"].values, "quantisation": 0.9}, "the search of another is no own setting"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"m": {"value": 0, "source": "ours"}}, "key 'profiles.cpu.overrides.nsh.m.value' is 0"),
+        ({"n": {"value": 1, "source": "ours"}}, "profiles.cpu.overrides.nsh: unknown name 'n'"),
+    ],
+)
+def test_a_wrong_value_is_named_where_it_stands_and_not_where_it_is_used(
+    tmp_path: Path, values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(HashbenchError, match=re.escape(sentence)):
+        loaded(tmp_path, profiles__cpu__overrides={"nsh": values}, profiles__quick__settings_of="cpu")
 
 
 def test_methods_with_something_to_search_have_official_settings(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ class Params(Block):
         for name, space in self.search.spaces.items():
             block = known("search.spaces", name, self.methods)
             check_space(f"search.spaces.{name}", block.code, block.values, space)
-        for name, profile in self.profiles.items():
+        # What has its settings from another comes after it, so that a wrong value is named where it stands.
+        for name, profile in sorted(self.profiles.items(), key=lambda item: item[1].settings_of is not None):
             self._check_profile(f"profiles.{name}", name, profile)
         for name, block in self.ablations.items():
             known(f"ablations.{name}.against", str(block.against), {**self.methods, **self.ablations})
