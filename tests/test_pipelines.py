@@ -27,26 +27,25 @@ from helpers import (
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_records
 from hashbench.artefacts.split import read_split
-from hashbench.execution.pipelines import ablations_of, official_of, pipeline_of, search_of
+from hashbench.execution.pipelines import BESIDE, pipeline_of
 
 PARAMS = read_params(ROOT)
 SHARED = ["dvc.yaml", *(f"pipelines/{name}.yaml" for name in ("ablations", "official", "search"))]
 
 
-@pytest.mark.parametrize("profile", PARAMS["profiles"])
+OF_PROFILES = [
+    (profile, pipeline(profile), shared)
+    for profile in PARAMS["profiles"]
+    for pipeline, shared in ((pipeline_of, Path("dvc.yaml")), *BESIDE.values())
+]
+
+
 @pytest.mark.parametrize(
-    ("pipeline", "shared"),
-    [
-        (pipeline_of, "dvc.yaml"),
-        (ablations_of, "pipelines/ablations.yaml"),
-        (official_of, "pipelines/official.yaml"),
-        (search_of, "pipelines/search.yaml"),
-    ],
+    ("profile", "pipeline", "shared"),
+    [each for each in OF_PROFILES if each[2] == Path("dvc.yaml") or (ROOT / each[1]).exists()],
 )
-def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[str], Path], shared: str) -> None:
-    path = ROOT / pipeline(profile)
-    if pipeline is not pipeline_of and not path.exists():
-        pytest.skip("this profile has no such pipeline")
+def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Path, shared: Path) -> None:
+    path = ROOT / pipeline
     assert path.resolve() == ROOT / shared
     assert (path.parent / "params.yaml").resolve() == ROOT / "params.yaml"
     said = yaml.safe_load((path.parent / "profile.yaml").read_text())
@@ -55,8 +54,7 @@ def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Callable[[s
 
 
 def test_every_pipeline_is_of_a_profile() -> None:
-    pipelines = (pipeline_of, ablations_of, official_of, search_of)
-    known = {pipeline(profile).parent for profile in PARAMS["profiles"] for pipeline in pipelines}
+    known = {pipeline.parent for _, pipeline, _ in OF_PROFILES}
     found = {path.parent.relative_to(ROOT) for path in (ROOT / "pipelines").glob("*/dvc.yaml")}
     assert {Path("pipelines/quick-ablations"), Path("pipelines/cifar10-jpeg")} <= found <= known
 
