@@ -27,24 +27,26 @@ from helpers import (
 from hashbench.artefacts.layout import Layout
 from hashbench.artefacts.records import read_records
 from hashbench.artefacts.split import read_split
-from hashbench.execution.pipelines import BESIDE, pipeline_of
+from hashbench.execution.pipelines import pipeline_beside, pipeline_of
 
 PARAMS = read_params(ROOT)
 SHARED = ["dvc.yaml", *(f"pipelines/{name}.yaml" for name in ("ablations", "official", "search"))]
-
-
 OF_PROFILES = [
-    (profile, pipeline(profile), shared)
+    (profile, pipeline, shared)
     for profile in PARAMS["profiles"]
-    for pipeline, shared in ((pipeline_of, Path("dvc.yaml")), *BESIDE.values())
+    for pipeline, shared in zip(
+        [pipeline_of(profile), *(pipeline_beside(profile, what) for what in ("ablations", "official", "search"))],
+        SHARED,
+        strict=True,
+    )
 ]
 
 
 @pytest.mark.parametrize(
     ("profile", "pipeline", "shared"),
-    [each for each in OF_PROFILES if each[2] == Path("dvc.yaml") or (ROOT / each[1]).exists()],
+    [each for each in OF_PROFILES if each[2] == "dvc.yaml" or (ROOT / each[1]).exists()],
 )
-def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Path, shared: Path) -> None:
+def test_every_profile_has_the_same_pipeline(profile: str, pipeline: Path, shared: str) -> None:
     path = ROOT / pipeline
     assert path.resolve() == ROOT / shared
     assert (path.parent / "params.yaml").resolve() == ROOT / "params.yaml"

@@ -24,7 +24,7 @@ from hashbench.commands.show import show
 from hashbench.config.params import load_params
 from hashbench.errors import HashbenchError
 from hashbench.evaluation.summary import EvaluationRules, evaluate_codes
-from hashbench.execution.pipelines import ablations_of, open_pipeline
+from hashbench.execution.pipelines import open_beside
 from hashbench.stages import report
 from hashbench.types import Array, Codes
 from hashbench.verification import refit
@@ -57,7 +57,7 @@ def made(finished: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFact
     run_warm(folder, "python", "-c", WITH_ABLATIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        open_pipeline(ablations_of("quick"))
+        open_beside("quick", "ablations")
         dvc(folder, "commit", "--force", "--quiet")
         yield folder
 

@@ -12,9 +12,9 @@ from hashbench.errors import HashbenchError
 
 ROOT_PROFILE = "quick"  # whose pipeline is the one at the root, so that a bare `dvc repro` makes it
 PIPELINE = Path("dvc.yaml")
-ABLATIONS = Path("pipelines/ablations.yaml")
-OFFICIAL = Path("pipelines/official.yaml")
-SEARCH = Path("pipelines/search.yaml")
+BESIDE = {"ablations": "{}-ablations", "official": "{}-official", "search": "search-{}"}
+"""The pipelines beside that of a profile's methods: the one that all profiles share is pipelines/<name>.yaml, and this
+is the folder of a profile's own."""
 
 
 def pipeline_of(profile: str) -> Path:
@@ -22,22 +22,9 @@ def pipeline_of(profile: str) -> Path:
     return PIPELINE if profile == ROOT_PROFILE else Path("pipelines", profile, "dvc.yaml")
 
 
-def ablations_of(profile: str) -> Path:
-    """The pipeline file of a profile's ablations."""
-    return Path("pipelines", f"{profile}-ablations", "dvc.yaml")
-
-
-def official_of(profile: str) -> Path:
-    """The pipeline file of a profile's methods with official settings."""
-    return Path("pipelines", f"{profile}-official", "dvc.yaml")
-
-
-def search_of(profile: str) -> Path:
-    """The pipeline file of a profile's hyperparameter search."""
-    return Path("pipelines", f"search-{profile}", "dvc.yaml")
-
-
-BESIDE = {"ablations": (ablations_of, ABLATIONS), "official": (official_of, OFFICIAL), "search": (search_of, SEARCH)}
+def pipeline_beside(profile: str, what: str) -> Path:
+    """One of the pipeline files `BESIDE` that of a profile's methods."""
+    return Path("pipelines", BESIDE[what].format(profile), "dvc.yaml")
 
 
 def open_pipeline(pipeline: Path) -> None:
@@ -48,10 +35,9 @@ def open_pipeline(pipeline: Path) -> None:
 
 def open_beside(profile: str, what: str) -> None:
     """Show DVC one of the pipelines `BESIDE` that of a profile's methods; make it first where it is not there yet."""
-    path_of, shared = BESIDE[what]
-    pipeline = path_of(profile)
+    pipeline = pipeline_beside(profile, what)
     if not pipeline.exists():
-        create_pipeline(profile, pipeline, shared)
+        create_pipeline(profile, pipeline, Path("pipelines", f"{what}.yaml"))
     open_pipeline(pipeline)
 
 
