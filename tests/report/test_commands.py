@@ -109,12 +109,24 @@ def test_what_is_deleted_comes_back_byte_by_byte(results: Path, group: str, some
     }
 
 
-def test_verify_finds_nothing_in_a_bare_clone(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_finds_nothing_without_artefacts(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("artefacts")
     for folder, cells in (("results/quick", 4), ("results/quick/ablations", 2)):
         assert verify(folder, None) == 0
         said = f"{folder}: {cells} of {cells} runs recomputed from their codes, no differences\n"
         assert capsys.readouterr().out == said
+
+
+def test_verify_finds_nothing_in_a_bare_clone(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The metrics, and the codes of variants, lie in DVC's cache and not in git."""
+    for folder in (Path("artefacts"), results / "metrics", ABLATIONS.results / "codes"):
+        shutil.rmtree(folder)
+    assert verify("results/quick", None) == 0
+    assert capsys.readouterr().out == "results/quick: 4 of 4 runs recomputed from their codes, no differences\n"
+    assert verify("results/quick/ablations", None) == 0
+    note, verdict = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: 2 runs were checked by the average precision of their queries alone")
+    assert verdict == "results/quick/ablations: 0 of 2 runs recomputed from their codes, no differences"
 
 
 def test_verify_names_every_altered_digit_of_a_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,6 +176,17 @@ def test_the_lock_of_the_pipeline_names_what_was_rewritten_behind_it(forged: Pat
     assert "nothing says what the pipeline made: dvc.lock is missing" in verified()[1]
 
 
+def test_what_lies_in_the_cache_of_dvc_need_not_be_here(forged: Path, verified: Verified) -> None:
+    metrics = LAYOUT.results / "metrics"
+    one = next(metrics.rglob("*.json"))
+    one.write_text(one.read_text().replace("0.", "0.9", 1))
+    remake_lock()
+    assert verified()[0] == 1
+    shutil.rmtree(metrics)
+    status, said = verified()
+    assert status == 0, said
+
+
 def test_a_manifest_that_is_gone_is_a_sentence(forged: Path) -> None:
     LAYOUT.manifest.unlink()
     with pytest.raises(HashbenchError, match=r"MANIFEST\.json is missing"):

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import yaml
 
-from hashbench.artefacts.layout import Layout
+from hashbench.artefacts.layout import Group, Layout
 from hashbench.errors import HashbenchError
+
+# What lies in DVC's cache and not in git, of the results of each group.
+_IN_CACHE: dict[Group, str] = {"methods": "metrics", "ablations": "codes"}
+
+
+def is_in_cache(layout: Layout, path: Path) -> bool:
+    """Whether a file of the results is in DVC's cache and not in git, so that a bare clone lacks it."""
+    return layout.group in _IN_CACHE and layout.results / _IN_CACHE[layout.group] in path.parents
 
 
 def lock_path(layout: Layout) -> Path:

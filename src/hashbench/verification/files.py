@@ -16,17 +16,18 @@ from hashbench.report.build import Write, render_report, render_tables, tables_o
 from hashbench.report.checking import differences
 from hashbench.report.tables.model import Table
 from hashbench.reporting import bundle_of, render_beside, tables_bundle_of
-from hashbench.verification.dvclock import differing_outputs, lock_path, outputs
+from hashbench.verification.dvclock import differing_outputs, is_in_cache, lock_path, outputs
 from hashbench.verification.findings import Findings
 
 
 def check_manifest(layout: Layout, manifest: Manifest, findings: Findings) -> None:
-    """Every file of the results against the manifest."""
+    """Every file of the results against the manifest; a bare clone lacks what is in DVC's cache."""
     here = digests_of_files(layout)
     for name in sorted({*here, *manifest.files}):
         path = layout.results / name
         if name not in here:
-            findings.fault(f"{path} is missing", path)
+            if not is_in_cache(layout, path):
+                findings.fault(f"{path} is missing", path)
         elif name not in manifest.files:
             findings.fault(f"{path} is no file of these results; {layout.manifest.name} has none such", path)
         elif here[name] != manifest.files[name]:
@@ -64,7 +65,7 @@ def check_report(
         if isinstance(expected, bytes) or name.endswith(".svg"):
             drawn = expected if isinstance(expected, bytes) else expected.encode()
             pictures += [name] if path.is_file() and path.read_bytes() != drawn else []
-        else:
+        elif path.is_file() or not is_in_cache(layout, path):
             found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
             for told in differences(name, found, expected, tables):
                 findings.fault(told, path)
@@ -85,7 +86,7 @@ def _check_names(params: Params, layout: Layout, of_report: set[str], findings: 
         if path not in expected:
             findings.fault(f"{path} is no file that the pipeline makes", path)
     for path in sorted(expected):
-        if not path.is_file():
+        if not (path.is_file() or is_in_cache(layout, path)):
             findings.fault(f"{path} is missing", path)
 
 

@@ -24,6 +24,7 @@ from hashbench.methods.registry import module_of
 from hashbench.progress import track
 from hashbench.records import EvaluationSummary, RunRecord
 from hashbench.types import Array, Split
+from hashbench.verification.dvclock import is_in_cache
 from hashbench.verification.findings import Findings
 from hashbench.verification.inputs import check_versions
 
@@ -165,7 +166,7 @@ class RunChecker:
         try:
             query, database = self.codes.read(cell)
         except MissingCodesError as error:
-            if cell.seed in self.rules.keep_codes:
+            if self._must_be_kept(cell):
                 self.findings.fault(str(error), self.layout.kept_codes(cell.method))
             self._without_codes(record, ap)
             return False
@@ -176,7 +177,7 @@ class RunChecker:
             self._fault(cell, "the codes are not those that the record was made from")
         if logits_digest(query) != record.logits:
             self._fault(cell, "the logits of its queries are not those that the record was made from")
-        if cell.seed in self.rules.keep_codes and self.codes.kept(cell) is None:
+        if self._must_be_kept(cell) and self.codes.kept(cell) is None:
             self._fault(cell, f"{self.layout.kept_codes(cell.method)} lacks its codes")
         for remark in wasted_bits(database):
             if remark not in record.fit.remarks:
@@ -197,6 +198,11 @@ class RunChecker:
         for name in sorted(set(ap or ()) - set(of_queries)):
             self._fault(cell, f"{name} of the queries is stored, and its codes give none")
         return True
+
+    def _must_be_kept(self, cell: Cell) -> bool:
+        """Whether the results must hold the codes of a cell; a file in DVC's cache need not be here."""
+        path = self.layout.kept_codes(cell.method)
+        return cell.seed in self.rules.keep_codes and (path.is_file() or not is_in_cache(self.layout, path))
 
     def _without_codes(self, record: RunRecord, ap: Mapping[str, Array] | None) -> None:
         """What can be said of a record whose codes are not here: its rules, and its means over queries."""
