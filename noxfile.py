@@ -116,7 +116,8 @@ def tests(session: nox.Session) -> None:
     """Run the test suite."""
     sync(session, "--group", "docs")  # the built site is tested too
     cluster = "tests/execution/ray"  # two Ray nodes want the cores for themselves
-    run(session, "pytest", "-n", "auto", "--dist", "loadfile", *(session.posargs or [f"--ignore={cluster}"]))
+    workers = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")  # the order is that of tests/conftest.py
+    run(session, "pytest", *workers, *(session.posargs or [f"--ignore={cluster}"]))
     if not session.posargs:
         run(session, "pytest", cluster)
 

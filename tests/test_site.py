@@ -16,7 +16,12 @@ from helpers import ROOT, audit, run
 
 from hashbench import results
 
-BOARDS = {"cifar10_6000": "quick", "cifar10_mosaic": "quick", "cifar10_jpeg": "cifar10-jpeg"}
+BOARDS = [
+    ("cifar10_6000", "quick"),
+    ("cifar10_mosaic", "quick"),
+    ("cifar10_jpeg", "cifar10-jpeg"),
+    ("cifar10_jpeg", "cifar10-jpeg-finetuned"),
+]
 NO_WAY_OUT = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 needs_mkdocs = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None, reason="needs the group docs: uv sync --group docs"
@@ -72,14 +77,20 @@ def board_of(site, dataset):
     return Page(site / "leaderboard" / f"{dataset}.html")
 
 
+def rows_of(page, profile):
+    """Those of its rows that are of the table of a profile."""
+    return [row for row in page.rows if profile in row["records"].parts]
+
+
 @needs_mkdocs
-@pytest.mark.parametrize(("dataset", "profile"), BOARDS.items())
+@pytest.mark.parametrize(("dataset", "profile"), BOARDS)
 def test_a_leaderboard_has_the_numbers_of_the_records(site, dataset, profile):
     runs = results.load(ROOT / "results" / profile)
     runs = runs[runs["dataset"] == dataset]
     lines = (ROOT / "results" / profile / "records.jsonl").read_text(encoding="utf-8").splitlines()
     page, seen = board_of(site, dataset), set()
-    for row in page.rows:
+    rows = rows_of(page, profile)
+    for row in rows:
         records = row["records"].read_text(encoding="utf-8").splitlines()
         assert set(records) <= set(lines)
         ((method, made_by),) = {(record["method"], record["made_by"]) for record in map(json.loads, records)}
@@ -94,23 +105,23 @@ def test_a_leaderboard_has_the_numbers_of_the_records(site, dataset, profile):
         seen.add((method, column))
     told = runs.dropna(subset="asymmetric_map")["method"]
     assert seen == {(m, "map") for m in runs["method"]} | {(m, "asymmetric_map") for m in told}
-    assert len(page.rows) == len(seen)
+    assert len(rows) == len(seen)
 
 
 @needs_mkdocs
-@pytest.mark.parametrize(("dataset", "profile"), BOARDS.items())
+@pytest.mark.parametrize(("dataset", "profile"), BOARDS)
 def test_rank_groups_are_the_marks_of_table_1(site, dataset, profile):
     table = (ROOT / "results" / profile / "table1.csv").read_text(encoding="utf-8").splitlines()[1:]
     lines = [line.split(",") for line in table]
     marks = {(line[5], line[8]) for line in lines if line[0] == dataset and line[8]}
-    cells = [cell for row in board_of(site, dataset).rows for cell in row["scores"].values()]
+    cells = [cell for row in rows_of(board_of(site, dataset), profile) for cell in row["scores"].values()]
     named = {"A": "best", "B": "second"}
     assert {(c["data-value"], named[c["data-group"]]) for c in cells if c["data-group"]} == marks
 
 
 @needs_mkdocs
 def test_a_leaderboard_cites_the_table_that_it_shows(site):
-    for dataset, profile in BOARDS.items():
+    for dataset, profile in BOARDS:
         bib = (ROOT / "results" / profile / "table1.bib").read_text(encoding="utf-8")
         digest = re.search("content digest ([0-9a-f]{12})", bib)[1]
         page = board_of(site, dataset)
@@ -135,7 +146,7 @@ def test_links_lead_to_files_of_the_site(site):
 
 @needs_mkdocs
 def test_downloads_are_the_committed_files(site):
-    pages = [board_of(site, dataset) for dataset in BOARDS]
+    pages = [board_of(site, dataset) for dataset in dict(BOARDS)]
     codes = {row["codes"] for page in pages for row in page.rows}
     assert len(codes) > 40
     for copy in [*codes, *(site / "results").glob("*/*.*")]:
@@ -284,6 +295,15 @@ def test_submitted_rows_stand_apart_and_say_so(small, leaderboards):
     page = leaderboards.template().render(board=board)
     assert "&lt;My&gt; method" in page
     assert "A. Author, 2026" in page
+
+
+def test_rows_of_trained_backbones_stand_apart_and_lead_nothing(small, leaderboards):
+    table = shutil.copytree(small / "results" / "quick", small / "results" / "cifar10-jpeg-finetuned") / "table1.csv"
+    table.write_text(table.read_text(encoding="utf-8").rpartition("cifar10_6000,")[0], encoding="utf-8")
+    (board,) = leaderboards.boards_of(small)
+    sections = {row.profile: heading for heading, rows in board.sections for row in rows if row.made_by == "reproduced"}
+    assert sections == {"quick": "", "cifar10-jpeg-finetuned": leaderboards.TRAINED}
+    assert {row.profile for bits in board.lengths for row in board.leaders(bits)} <= {"quick"}
 
 
 def test_rows_of_different_splits_stand_apart(small, leaderboards):

@@ -27,6 +27,7 @@ from hashbench.report.tables.retrieval import ASYMMETRIC, EXTERNAL_TEXT
 from hashbench.report.tables.submitted import HEADING as SUBMITTED
 from hashbench.reporting import cards_of
 
+TRAINED = "With the backbone trained along by each method that trains a network"
 TIED, NEXT = "A", "B"
 _GROUPS = {"best": TIED, "second": NEXT}
 _SERVED = ("records.jsonl", "table1.csv", "table1.tex", "table1.bib", "report.html", "MANIFEST.json")
@@ -136,8 +137,9 @@ class Board:
         return [(heading, sorted(rows, key=self._worse)) for heading, rows in found.items()]
 
     def leaders(self, bits: int) -> list[Row]:
-        """The rows in the first rank group at a code length, the best first."""
-        tied = [row for row in self.rows if bits in row.scores and row.scores[bits].group == TIED]
+        """The rows in the first rank group of the first of its tables at a code length, the best first."""
+        ranked = [row for row in self.rows if row.profile == self.rows[0].profile and bits in row.scores]
+        tied = [row for row in ranked if row.scores[bits].group == TIED]
         return sorted(tied, key=lambda row: -row.scores[bits].value)
 
     def _worse(self, row: Row) -> tuple[float, str]:
@@ -152,7 +154,8 @@ def boards_of(root: Path) -> list[Board]:
     for profile in params.profiles:
         if (root / "results" / profile / "table1.csv").is_file():
             words = report_params(params, profile, "methods")
-            table = _Table(root, profile, cards_of(words), words.backbone_titles)
+            apart = "" if params.profile(profile).backbone_training == "frozen" else TRAINED
+            table = _Table(root, profile, cards_of(words), words.backbone_titles, apart)
             for row, dataset in table.rows():
                 board = boards.setdefault(dataset, Board(dataset, params.datasets[dataset].title))
                 board.rows.append(row)
@@ -183,8 +186,10 @@ def template() -> Template:
 class _Table:
     """The Table 1 of a profile, joined with records, codes and words."""
 
-    def __init__(self, root: Path, profile: str, cards: Mapping[str, MethodCard], backbones: Mapping[str, str]) -> None:
-        self._root, self._profile, self._cards, self._backbones = root, profile, cards, backbones
+    def __init__(
+        self, root: Path, profile: str, cards: Mapping[str, MethodCard], backbones: Mapping[str, str], apart: str
+    ) -> None:
+        self._root, self._profile, self._cards, self._backbones, self._apart = root, profile, cards, backbones, apart
         self._folder = root / "results" / profile
         self._submissions = {folder.name: folder for folder in submission_folders(root)}
         self._lines = _records_by_run(self._folder / "records.jsonl")
@@ -242,7 +247,7 @@ class _Table:
         card = self._cards[method]
         paper = card.paper
         reference = Reference(str(paper.year), paper.title, paper.url) if paper else Reference("", "", "")
-        return card.title, reference, EXTERNAL_TEXT if card.external_text else ""
+        return card.title, reference, EXTERNAL_TEXT if card.external_text else self._apart
 
     def _submitted(self, folder: Path) -> tuple[str, Reference, str]:
         notes = read_notes(folder)

@@ -75,6 +75,15 @@ def test_tokens_of_views_are_stored_where_the_profile_wants_them() -> None:
     assert not stored["cifar10-jpeg-finetuned"]
 
 
+def test_a_mean_of_tokens_is_of_the_last_feature_maps(tmp_path: Path) -> None:
+    """Or the pooled feature would pass for the mean of tokens that are of another width."""
+    message = load_changed(
+        tmp_path, lambda value: value["backbones"]["tf_efficientnet_lite0_64px"].update(pool="avg", token_stride=16)
+    )
+    assert "key 'backbones.tf_efficientnet_lite0_64px.pool' is 'avg'" in message
+    assert message.endswith("with token_stride it must be cls, pre_logits or projected")
+
+
 def test_fractional_bits_are_refused(tmp_path: Path) -> None:
     message = load_changed(tmp_path, lambda value: value["profiles"]["quick"].update(bits=[16, 24.5]))
     assert "profiles.quick.bits.1" in message

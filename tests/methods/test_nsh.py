@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import ROOT
 from torch import Tensor
 
 from hashbench.errors import HashbenchError
@@ -295,6 +296,33 @@ def test_every_option_has_an_effect_and_is_saved_with_the_method(train: TrainVie
     assert np.array_equal(loaded.encode(train), changed.encode(train))
     alone = dataclasses.replace(train, rows=train.rows[:1], pooled=train.pooled[:1], views=None)
     assert np.array_equal(changed.encode(alone), changed.encode(train)[:1]), "not by the statistics of a batch"
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_signals_that_docs_show_by_loops(monkeypatch: pytest.MonkeyPatch, binary: bool) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from training_signals import signals
+
+    n, softness, method = 9, 0.3, new_nsh(m=2)
+    codes = [torch.sign(normal(n, 4, seed=seed)) if binary else normal(n, 4, seed=seed) for seed in (1, 2)]
+    latents = [F.normalize(normal(n, 5, seed=seed), dim=1) for seed in (3, 4)]
+    similarities = code_similarities(*codes)
+    order = softsort(similarities, softness)
+
+    def loss(change: float, i: int) -> float:
+        moved = similarities.clone()
+        moved[i, i] += change
+        return float(sorted_nce(sorted_similarities(softsort(moved, softness), *latents), 2, method.temperature))
+
+    shares = np.zeros(5)
+    for i in range(n):
+        own, others = float(similarities[i, i]), [float(similarities[i, j]) for j in range(n) if j != i]
+        first, tied, away = own >= max(others), own == max(others), loss(1e-6, i) > loss(-1e-6, i)
+        shares += np.array([first, tied, float(order[i, 0, i]), float(order[i, 1, i]), away]) / n
+    found = signals(method, codes, latents, softness)
+    compared = slice(0, 4 if binary else 5)  # where similarities tie, the loss has no derivative
+    assert found[compared] == pytest.approx(shares[compared], rel=1e-6)
+    assert 0 < found[1] < 1 if binary else 0 < found[4] < 1
 
 
 def test_an_unknown_sorter_is_refused() -> None:

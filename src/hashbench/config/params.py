@@ -85,6 +85,12 @@ class Params(Block):
             known(f"datasets.{name}.augmentation", dataset.augmentation, self.augmentations)
             beside = tuple(DatasetParams.model_fields)
             check_dataset(f"datasets.{name}", dataset.kind, dataset.protocol, dataset.k, dataset.load_options, beside)
+        for name, backbone in self.backbones.items():
+            if backbone.pool == "avg" and backbone.token_stride is not None:
+                raise HashbenchError(
+                    f"key 'backbones.{name}.pool' is 'avg', the mean of the patch tokens, and its token_stride takes "
+                    "these from earlier feature maps; with token_stride it must be cls, pre_logits or projected"
+                )
         for group in ("methods", "ablations"):
             for name, method in getattr(self, group).items():
                 check_method(f"{group}.{name}", method.code, method.values, tuple(MethodParams.model_fields))
