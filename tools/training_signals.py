@@ -1,7 +1,7 @@
 """What moves the bits of NSH and WCH in training: `python tools/training_signals.py cifar10-jpeg`.
 
 Trains both on the features of a profile that has run, with its settings and the seed of its first repetition, and
-prints the two tables of docs/methods.md. No label, no query and no row of the database is looked at.
+prints the two tables that docs/methods.md tells of. No label, no query and no row of the database is looked at.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from statistics import fmean
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hashbench.artefacts.features import open_features
 from hashbench.cells import Cell
@@ -86,13 +86,14 @@ def signals_of_batches(method: HeadMethod, training: Training, train: TrainView,
     """`signals` of NSH, each its mean over batches of the train rows."""
     assert isinstance(method, NSH)
     head, latent_head = training.network.children()
-    standardise, *to_bits = head.children()
+    assert isinstance(head, nn.Sequential)
+    standardise, to_bits = head[0], head[1:]
     images, generator = images_of(train, "cpu"), torch.Generator().manual_seed(0)
     found = []
     for _ in range(BATCHES):
         batch = torch.randperm(len(train), generator=generator)[: method.batch_size]
         views = [standardise(view) for view in images.two(batch, generator)]
-        codes = [sign(torch.nn.Sequential(*to_bits)(view)) for view in views]
+        codes = [sign(to_bits(view)) for view in views]
         latents = [F.normalize(latent_head(view), dim=1) for view in views]
         found.append(signals(method, codes, latents, method.sorter_temperature / n_bits))
     return [fmean(values) for values in zip(*found, strict=True)]
